@@ -1,0 +1,64 @@
+//! Serves an axum router.
+//!
+//! hyper is driven directly, because `axum::serve` sets no bound on how long a client may take over its request's head.
+
+use std::time::Duration;
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tower::ServiceExt as _;
+use tracing::debug;
+
+use crate::{
+    Context,
+    net::{Listener, Stream},
+};
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head, and what hyper reads ahead, in bytes.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Serves `router` until the drain begins, then lets requests in progress finish, until the hard end. Upgraded
+/// connections are the handler's to track. Handlers find the peer in `ConnectInfo<SocketAddr>`.
+pub async fn serve(context: &Context, listener: Listener, router: Router) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = context.drain.soft() => return,
+        };
+        let (stream, peer) = accepted;
+        let router = router.clone().layer(axum::Extension(ConnectInfo(peer)));
+        context.tasks.spawn("http connection", serve_connection(context.clone(), stream, router));
+    }
+}
+
+async fn serve_connection(context: Context, stream: Stream, router: Router) {
+    let service = TowerToHyperService::new(router.map_request(|request: http::Request<hyper::body::Incoming>| {
+        request.map(axum::body::Body::new)
+    }));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(READ_BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = context.drain.soft() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = context.drain.hard() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "http connection ended");
+    }
+}

@@ -1,0 +1,60 @@
+//! Whose connection it is: the peer's address, or what a trusted proxy says of it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+/// The client's address. `X-Forwarded-For` is read from its end: each entry was written by the hop after it, so an entry
+/// is believed only while the hop that wrote it is trusted.
+#[must_use]
+pub fn of_client(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut address = peer.ip().to_canonical();
+    let values = headers.get_all("x-forwarded-for").iter();
+    let entries: Vec<&str> =
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+    for entry in entries.into_iter().rev() {
+        if !is_trusted(&address) {
+            break;
+        }
+        let Some(before) = parse(entry.trim()) else { break };
+        address = before;
+    }
+    address
+}
+
+/// An address, perhaps with a port.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let bare = entry.trim_matches(['[', ']']).parse().ok();
+    bare.or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarded_addresses_are_believed_only_from_trusted_hops() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network"), "fd00::/8".parse().expect("a network")];
+        let cases = [
+            ("192.0.2.9:1", "198.51.100.1", "192.0.2.9"),
+            ("10.0.0.1:1", "", "10.0.0.1"),
+            ("10.0.0.1:1", "198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1:1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1:1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1:1", "198.51.100.1:4711", "198.51.100.1"),
+            ("10.0.0.1:1", "nonsense", "10.0.0.1"),
+            ("10.0.0.1:1", "198.51.100.1, nonsense", "10.0.0.1"),
+            ("[fd00::1]:1", "2001:db8::7", "2001:db8::7"),
+            ("[::ffff:10.0.0.1]:1", "198.51.100.1", "198.51.100.1"),
+        ];
+        for (peer, forwarded, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", forwarded.parse().expect("a header value"));
+            let address = of_client(peer.parse().expect("an address"), &headers, &trusted);
+            assert_eq!(address, expected.parse::<IpAddr>().expect("an address"), "{peer} {forwarded}");
+        }
+    }
+}

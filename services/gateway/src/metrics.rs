@@ -1,0 +1,144 @@
+//! The gateway's instruments.
+
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram, UpDownCounter},
+};
+
+use crate::{close::Close, protocol::Code, session::Activity};
+
+/// All of them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sessions: UpDownCounter<i64>,
+    handshakes: Counter<u64>,
+    disconnects: Counter<u64>,
+    refusals: Counter<u64>,
+    messages: Counter<u64>,
+    declined: Counter<u64>,
+    overdue: Counter<u64>,
+    relays: UpDownCounter<i64>,
+    matched: Histogram<f64>,
+}
+
+impl Metrics {
+    /// Registers them with the process's meter provider.
+    #[must_use]
+    pub fn new() -> Self {
+        let meter = global::meter("stroll-gateway");
+        Self {
+            sessions: meter
+                .i64_up_down_counter("stroll.gateway.sessions")
+                .with_unit("{session}")
+                .with_description("Sessions by what they do: idle, waiting, chatting; and online: those with a socket")
+                .build(),
+            handshakes: meter
+                .u64_counter("stroll.gateway.handshakes")
+                .with_unit("{handshake}")
+                .with_description("WebSocket handshakes by outcome")
+                .build(),
+            disconnects: meter
+                .u64_counter("stroll.gateway.disconnects")
+                .with_unit("{socket}")
+                .with_description("Sockets that ended, by close code; 1006: lost without a word")
+                .build(),
+            refusals: meter
+                .u64_counter("stroll.gateway.refusals")
+                .with_unit("{frame}")
+                .with_description("`error` frames sent, by code")
+                .build(),
+            messages: meter
+                .u64_counter("stroll.gateway.messages")
+                .with_unit("{message}")
+                .with_description("Messages handed to clients")
+                .build(),
+            declined: meter
+                .u64_counter("stroll.gateway.assignments.declined")
+                .with_unit("{assignment}")
+                .with_description("Assignments for tickets that no longer waited")
+                .build(),
+            overdue: meter
+                .u64_counter("stroll.gateway.tickets.again")
+                .with_unit("{ticket}")
+                .with_description("Tickets put into the pool again: the other side did not show up, or the store lost them")
+                .build(),
+            relays: meter
+                .i64_up_down_counter("stroll.gateway.relays")
+                .with_unit("{stream}")
+                .with_description("Streams to relays")
+                .build(),
+            matched: meter
+                .f64_histogram("stroll.gateway.match.duration")
+                .with_unit("s")
+                .with_description("From `find` to `matched`")
+                .with_boundaries(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0])
+                .build(),
+        }
+    }
+
+    /// A session went over from one thing to another.
+    pub fn moved(&self, from: Option<Activity>, to: Option<Activity>) {
+        if from != to {
+            let add = |activity: Option<Activity>, by| {
+                if let Some(activity) = activity {
+                    self.sessions.add(by, &[KeyValue::new("state", label(activity))]);
+                }
+            };
+            add(from, -1);
+            add(to, 1);
+        }
+    }
+
+    /// A socket said hello (1) or is gone (-1).
+    pub fn online(&self, by: i64) {
+        self.sessions.add(by, &[KeyValue::new("state", "online")]);
+    }
+
+    /// A handshake ended so.
+    pub fn handshake(&self, outcome: &'static str) {
+        self.handshakes.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A socket ended so.
+    pub fn disconnect(&self, close: Close) {
+        self.disconnects.add(1, &[KeyValue::new("reason", i64::from(close.code()))]);
+    }
+
+    /// A frame was refused.
+    pub fn refusal(&self, code: Code) {
+        self.refusals.add(1, &[KeyValue::new("code", code.as_str())]);
+    }
+
+    /// A message went to a client.
+    pub fn message(&self) {
+        self.messages.add(1, &[]);
+    }
+
+    /// An assignment was declined.
+    pub fn declined(&self) {
+        self.declined.add(1, &[]);
+    }
+
+    /// A ticket went into the pool again.
+    pub fn again(&self) {
+        self.overdue.add(1, &[]);
+    }
+
+    /// A stream to a relay began (1) or ended (-1).
+    pub fn relay(&self, by: i64) {
+        self.relays.add(by, &[]);
+    }
+
+    /// A chat began, so long after the wish.
+    pub fn matched(&self, seconds: f64) {
+        self.matched.record(seconds, &[]);
+    }
+}
+
+fn label(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Idle => "idle",
+        Activity::Waiting => "waiting",
+        Activity::Chatting => "chatting",
+    }
+}

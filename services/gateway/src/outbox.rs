@@ -1,0 +1,115 @@
+//! What waits to be sent to one socket.
+//!
+//! Bounded: a client that doesn't keep up is closed and may resume, so it never slows its neighbours and can't make the
+//! gateway grow. An empty outbox holds no buffer.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::close::Close;
+
+/// Most frames that wait.
+const MAX_FRAMES: usize = 256;
+/// Most bytes that wait.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// The queue between whoever has something for a client, and the task that owns its socket.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<String>,
+    bytes: usize,
+    close: Option<Close>,
+}
+
+impl Outbox {
+    /// Adds a frame. Nothing is added once the socket is to be closed.
+    pub fn push(&self, frame: String) {
+        let mut queue = self.queue.lock();
+        if queue.close.is_some() {
+            return;
+        }
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+        if queue.frames.len() > MAX_FRAMES || queue.bytes > MAX_BYTES {
+            queue.frames = VecDeque::new();
+            queue.close = Some(Close::SlowConsumer);
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Lets the socket be closed once what waits has been sent. The first reason counts.
+    pub fn close(&self, close: Close) {
+        self.queue.lock().close.get_or_insert(close);
+        self.wake.notify_one();
+    }
+
+    /// Takes all that waits, and whether the socket is to be closed after it.
+    pub fn take(&self) -> (VecDeque<String>, Option<Close>) {
+        let mut queue = self.queue.lock();
+        queue.bytes = 0;
+        (std::mem::take(&mut queue.frames), queue.close)
+    }
+
+    /// Whether the client was found not to keep up.
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        self.queue.lock().close == Some(Close::SlowConsumer)
+    }
+
+    /// Waits until there may be something to take.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_keep_up_is_closed_and_its_queue_dropped() {
+        let outbox = Outbox::default();
+        for _ in 0..MAX_FRAMES {
+            outbox.push("x".into());
+        }
+        assert!(!outbox.overflowed());
+        outbox.push("one too many".into());
+        assert!(outbox.overflowed());
+        outbox.push("late".into());
+        let (frames, close) = outbox.take();
+        assert_eq!((frames.len(), close), (0, Some(Close::SlowConsumer)));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_and_taking_makes_room() {
+        let outbox = Outbox::default();
+        let frame = "x".repeat(MAX_BYTES / 2);
+        for _ in 0..4 {
+            outbox.push(frame.clone());
+            outbox.push(frame.clone());
+            assert_eq!(outbox.take().0.len(), 2);
+        }
+        assert!(!outbox.overflowed());
+    }
+
+    #[test]
+    fn what_waits_goes_out_before_the_close_and_nothing_after_it() {
+        let outbox = Outbox::default();
+        outbox.push("last words".into());
+        outbox.close(Close::Banned);
+        outbox.close(Close::Restart);
+        outbox.push("late".into());
+        let (frames, close) = outbox.take();
+        assert_eq!(frames, ["last words"]);
+        assert_eq!(close, Some(Close::Banned));
+    }
+}

@@ -1,0 +1,221 @@
+//! The streams to relays: one per relay, which carries all chats that this gateway has there.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use chassis::{
+    Context,
+    grpc::{Channel, Targets},
+};
+use dashmap::DashMap;
+use futures_util::stream;
+use parking_lot::Mutex;
+use prost::Message as _;
+use stroll_proto::v1::{
+    ConnectRequest, Decline, GatewayFrame, RelayFrame, gateway_frame::Body, relay_service_client::RelayServiceClient,
+};
+use tokio::sync::{Notify, mpsc};
+use tonic::Status;
+use tracing::{info, warn};
+
+use crate::{metrics::Metrics, session::Pairing, slot::Slot};
+
+/// Most frames that wait for a relay. One that takes none for so long is as good as lost.
+const MAX_WAITING: usize = 65_536;
+/// Most frames in one request, and most bytes.
+const MAX_BATCH: usize = 512;
+const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// News from a relay's stream, in order.
+#[derive(Debug)]
+pub enum News {
+    /// Frames for seats of this stream.
+    Frames(Vec<RelayFrame>),
+    /// The stream is over, and with it every seat on it.
+    Lost,
+}
+
+/// All streams of this gateway.
+#[derive(Debug)]
+pub struct Relays {
+    context: Context,
+    gateway: String,
+    metrics: Metrics,
+    links: Mutex<HashMap<String, Arc<Link>>>,
+    news: mpsc::Sender<(Arc<Link>, News)>,
+}
+
+impl Relays {
+    /// None yet. News of all streams go into `news`.
+    #[must_use]
+    pub fn new(
+        context: Context,
+        gateway: String,
+        metrics: Metrics,
+        news: mpsc::Sender<(Arc<Link>, News)>,
+    ) -> Self {
+        Self { context, gateway, metrics, links: Mutex::default(), news }
+    }
+
+    /// The stream to a relay; begun, if there is none.
+    pub fn link(self: &Arc<Self>, address: &str) -> Arc<Link> {
+        let mut links = self.links.lock();
+        if let Some(link) = links.get(address) {
+            return Arc::clone(link);
+        }
+        let link = Arc::new(Link::default());
+        links.insert(address.to_owned(), Arc::clone(&link));
+        let (relays, running) = (Arc::clone(self), Arc::clone(&link));
+        let address = address.to_owned();
+        self.context.tasks.spawn("relay link", async move { relays.run(address, running).await });
+        link
+    }
+
+    /// Refuses a seat.
+    pub fn decline(self: &Arc<Self>, pairing: &Pairing) {
+        let link = self.link(&pairing.relay);
+        link.push(link.new_handle(), Body::Decline(Decline { seat_token: pairing.seat_token.clone() }));
+    }
+
+    async fn run(self: Arc<Self>, address: String, link: Arc<Link>) {
+        self.metrics.relay(1);
+        let ended = tokio::select! {
+            ended = self.carry(&address, &link) => ended,
+            () = self.context.drain.hard() => Ok(()),
+        };
+        match ended {
+            Ok(()) => info!(relay = %address, "relay stream ended"),
+            Err(status) => warn!(relay = %address, code = ?status.code(), cause = status.message(), "relay lost"),
+        }
+        self.metrics.relay(-1);
+        link.stop();
+        // First out of the table, so that whoever hears of the loss gets a new stream.
+        self.links.lock().remove(&address);
+        let _ = self.news.send((link, News::Lost)).await;
+    }
+
+    async fn carry(&self, address: &str, link: &Arc<Link>) -> Result<(), Status> {
+        let targets: Targets =
+            address.parse().map_err(|_| Status::invalid_argument("the relay's address is not a URL"))?;
+        let mut client = RelayServiceClient::new(Channel::new(&self.context, targets));
+        let first = ConnectRequest { gateway: self.gateway.clone(), frames: Vec::new() };
+        let rest = stream::unfold(Arc::clone(link), async |link| {
+            link.next_batch().await.map(|frames| (ConnectRequest { gateway: String::new(), frames }, link))
+        });
+        let requests = futures_util::StreamExt::chain(stream::iter([first]), rest);
+        let mut responses = client.connect(requests).await?.into_inner();
+        while let Some(response) = responses.message().await? {
+            if self.news.send((Arc::clone(link), News::Frames(response.frames))).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One stream.
+#[derive(Debug, Default)]
+pub struct Link {
+    queue: Mutex<Queue>,
+    wake: Notify,
+    seats: DashMap<u64, Arc<Slot>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: std::collections::VecDeque<GatewayFrame>,
+    next_handle: u64,
+    stopped: bool,
+}
+
+impl Link {
+    /// A number for a seat, never used before on this stream.
+    pub fn new_handle(&self) -> u64 {
+        let mut queue = self.queue.lock();
+        queue.next_handle += 1;
+        queue.next_handle
+    }
+
+    /// From now on frames for the handle are the slot's.
+    pub fn register(&self, handle: u64, slot: Arc<Slot>) {
+        self.seats.insert(handle, slot);
+    }
+
+    /// No more.
+    pub fn forget(&self, handle: u64) {
+        self.seats.remove(&handle);
+    }
+
+    /// Whose a handle is.
+    pub fn slot(&self, handle: u64) -> Option<Arc<Slot>> {
+        self.seats.get(&handle).map(|slot| Arc::clone(&slot))
+    }
+
+    /// All seats on this stream, which is over.
+    pub fn take_seats(&self) -> Vec<(u64, Arc<Slot>)> {
+        let seats = self.seats.iter().map(|seat| (*seat.key(), Arc::clone(seat.value()))).collect();
+        self.seats.clear();
+        seats
+    }
+
+    /// Queues a frame. False: the stream is over.
+    pub fn push(&self, handle: u64, body: Body) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.waiting.len() >= MAX_WAITING {
+            queue.stopped = true;
+        }
+        if !queue.stopped {
+            queue.waiting.push_back(GatewayFrame { handle, body: Some(body) });
+        }
+        let taken = !queue.stopped;
+        drop(queue);
+        self.wake.notify_one();
+        taken
+    }
+
+    fn stop(&self) {
+        let mut queue = self.queue.lock();
+        queue.stopped = true;
+        queue.waiting = std::collections::VecDeque::new();
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// The next frames, as many as fit; none once the stream is over.
+    async fn next_batch(&self) -> Option<Vec<GatewayFrame>> {
+        loop {
+            let batch = {
+                let mut queue = self.queue.lock();
+                if queue.stopped {
+                    return None;
+                }
+                take_batch(&mut queue.waiting)
+            };
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+fn take_batch(waiting: &mut std::collections::VecDeque<GatewayFrame>) -> Vec<GatewayFrame> {
+    let mut bytes = 0;
+    let fits = |frame: &&GatewayFrame| {
+        bytes += frame.encoded_len();
+        bytes <= MAX_BATCH_BYTES
+    };
+    let count = waiting.iter().take(MAX_BATCH).take_while(fits).count();
+    waiting.drain(..count).collect()
+}
+
+/// The first frame of a seat.
+#[must_use]
+pub fn attach(pairing: &Pairing, subject: stroll_proto::v1::Subject, traceparent: String) -> Body {
+    Body::Attach(stroll_proto::v1::Attach {
+        seat_token: Bytes::clone(&pairing.seat_token),
+        subject: Some(subject),
+        received: 0,
+        traceparent,
+    })
+}

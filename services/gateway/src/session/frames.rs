@@ -1,0 +1,143 @@
+//! What the client says.
+
+use bytes::Bytes;
+use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
+
+use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, delivery::Outgoing, refuse};
+use crate::protocol::{By, ClientFrame, Code, Find, Private, Refusal, Role, ServerFrame};
+
+impl Session {
+    /// The client sent a frame.
+    pub fn on_frame(&mut self, frame: ClientFrame, env: &Env<'_>) -> Vec<Effect> {
+        let answered = match frame {
+            ClientFrame::Hello(_) => Err(not_now("hello comes once, first")),
+            ClientFrame::Find(find) => self.find(find, env),
+            ClientFrame::Cancel => self.cancel(),
+            ClientFrame::Message { seq, text } => {
+                self.numbered(seq, || ToRelay::Message(Message { seq, text: text.0, from: 0 }))
+            }
+            ClientFrame::Signal { seq, data } => {
+                self.numbered(seq, || ToRelay::Signal(Signal { seq, data: Bytes::from(data.0), from: 0 }))
+            }
+            ClientFrame::Ack { seq } => self.ack(seq),
+            ClientFrame::Typing { on } => Ok(self.typing(on)),
+            ClientFrame::Leave => self.leave(env),
+            ClientFrame::Again => Err(not_now("meeting again is not offered")),
+            ClientFrame::Report { reason, comment } => self.report(reason, comment, env),
+        };
+        answered.unwrap_or_else(refuse)
+    }
+
+    fn find(&mut self, find: Find, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        if matches!(self.state, State::Chatting(_)) {
+            return Err(not_now("leave the chat first"));
+        }
+        if !self.consent {
+            let text = "say in `hello` that you are 18 or older and accept the terms";
+            return Err(Refusal::new(Code::ConsentRequired, text));
+        }
+        if find.spy_mode {
+            return Err(Refusal::new(Code::Unavailable, "spy mode is not offered"));
+        }
+        self.limits.find()?;
+        let mut effects = self.stop_waiting();
+        effects.push(self.wait(find, env.now_ms, false, 0, env));
+        Ok(effects)
+    }
+
+    fn cancel(&mut self) -> Result<Vec<Effect>, Refusal> {
+        if matches!(self.state, State::Chatting(_)) {
+            return Err(not_now("in a chat; leave it instead"));
+        }
+        let mut effects = self.stop_waiting();
+        effects.push(Effect::Send(ServerFrame::Idle));
+        Ok(effects)
+    }
+
+    /// Takes back whatever was wished for. The client is not told.
+    pub(super) fn stop_waiting(&mut self) -> Vec<Effect> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => Vec::new(),
+            State::Waiting(waiting) => vec![Effect::Forget(waiting.wanted.ticket, waiting.place)],
+            State::Attaching(attaching) => {
+                let forget = Effect::Forget(attaching.wanted.ticket, None);
+                vec![forget, Effect::Relay(ToRelay::Leave(Leave::default())), Effect::DropSeat]
+            }
+            State::Chatting(chatting) => {
+                debug_assert!(false, "a chat is left, not cancelled");
+                self.state = State::Chatting(chatting);
+                Vec::new()
+            }
+        }
+    }
+
+    /// A message or a signal.
+    fn numbered(&mut self, seq: u64, body: impl FnOnce() -> ToRelay) -> Result<Vec<Effect>, Refusal> {
+        let State::Chatting(chatting) = &mut self.state else { return Err(not_in_a_chat()) };
+        if chatting.pairing.role == Role::Spy {
+            return Err(not_now("a spy only watches"));
+        }
+        match chatting.delivery.outgoing(seq)? {
+            Outgoing::Known => return Ok(vec![Effect::Send(ServerFrame::Ack { seq })]),
+            Outgoing::Repeat if chatting.delivery.take_free_repeat() => {}
+            Outgoing::Repeat | Outgoing::New => self.limits.message()?,
+        }
+        chatting.delivery.passed_on(seq);
+        chatting.typing = false;
+        Ok(vec![Effect::Relay(body())])
+    }
+
+    fn ack(&mut self, seq: u64) -> Result<Vec<Effect>, Refusal> {
+        let State::Chatting(chatting) = &mut self.state else { return Ok(Vec::new()) };
+        let news = chatting.delivery.acknowledged_by_client(seq)?;
+        Ok(news.map(|seq| Effect::Relay(ToRelay::Ack(seq))).into_iter().collect())
+    }
+
+    /// Only changes are passed on. Outside a chat it is too late to matter, and no error.
+    fn typing(&mut self, on: bool) -> Vec<Effect> {
+        match &mut self.state {
+            State::Chatting(chatting) if chatting.typing != on && chatting.pairing.role != Role::Spy => {
+                chatting.typing = on;
+                vec![Effect::Relay(ToRelay::Typing(on))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn leave(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        if !matches!(self.state, State::Chatting(_)) {
+            return Err(not_in_a_chat());
+        }
+        let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave::default()))];
+        effects.extend(self.end(By::You, None, env));
+        Ok(effects)
+    }
+
+    fn report(
+        &mut self,
+        reason: &'static str,
+        comment: Private,
+        env: &Env<'_>,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let id = Bytes::copy_from_slice(&env.random.bytes::<16>());
+        let body = ToRelay::Report(Report { reason: reason.to_owned(), comment: comment.0, id });
+        if matches!(self.state, State::Chatting(_)) {
+            self.limits.report()?;
+            return Ok(vec![Effect::Relay(body)]);
+        }
+        let recent = |past: &super::Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        if !self.past.as_ref().is_some_and(recent) {
+            return Err(not_now("a chat can be reported until two minutes after its end"));
+        }
+        self.limits.report()?;
+        Ok(vec![Effect::RelayPast(body)])
+    }
+}
+
+fn not_now(text: &'static str) -> Refusal {
+    Refusal::new(Code::NotNow, text)
+}
+
+fn not_in_a_chat() -> Refusal {
+    not_now("not in a chat")
+}

@@ -1,0 +1,129 @@
+//! Where the hub keeps one session, with its socket and its seats.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chassis::id::{AddressHash, SessionId};
+use parking_lot::Mutex;
+use stroll_proto::v1::{Subject, gateway_frame::Body};
+
+use crate::{outbox::Outbox, relays::Link, session::{Activity, Session}};
+
+/// One session's place. All that belongs to it is under one lock, which is never held over an await.
+#[derive(Debug)]
+pub struct Slot {
+    /// Who it is.
+    pub id: SessionId,
+    /// The rest.
+    pub inner: Mutex<Inner>,
+}
+
+/// What is under the lock.
+#[derive(Debug)]
+pub struct Inner {
+    /// The state machine.
+    pub session: Session,
+    /// The socket, while there is one.
+    pub socket: Option<Arc<Outbox>>,
+    /// Keyed hashes of the address that it last connected from.
+    pub addresses: Vec<AddressHash>,
+    /// The seat of the chat, or of the one that is about to begin.
+    pub seat: Option<Seat>,
+    /// The seat of the chat that is over, for a report.
+    pub past_seat: Option<Seat>,
+    /// The hub has let go of this slot: take another.
+    pub removed: bool,
+}
+
+/// A seat at a relay.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    link: Arc<Link>,
+    handle: u64,
+}
+
+impl Slot {
+    /// For a new session.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        let id = session.id();
+        let inner = Inner {
+            session,
+            socket: None,
+            addresses: Vec::new(),
+            seat: None,
+            past_seat: None,
+            removed: false,
+        };
+        Self { id, inner: Mutex::new(inner) }
+    }
+
+    /// What the session does.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.inner.lock().session.activity()
+    }
+}
+
+impl Inner {
+    /// Who it is, for moderation and the pool.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let address = self.addresses.first().map_or_else(Bytes::new, |address| address.to_bytes());
+        Subject { session: self.session.id().to_bytes(), address }
+    }
+
+    /// Takes a seat on a stream.
+    pub fn sit(&mut self, slot: &Arc<Slot>, link: Arc<Link>, body: Body) -> bool {
+        let handle = link.new_handle();
+        link.register(handle, Arc::clone(slot));
+        let taken = link.push(handle, body);
+        if let Some(before) = self.seat.replace(Seat { link, handle }) {
+            before.forget();
+        }
+        taken
+    }
+
+    /// The chat is over; its seat is kept for a report, in place of the one before.
+    pub fn end_seat(&mut self) {
+        self.drop_past_seat();
+        self.past_seat = self.seat.take();
+    }
+
+    /// The chat never began.
+    pub fn drop_seat(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            seat.forget();
+        }
+    }
+
+    /// The past can no longer be reported.
+    pub fn drop_past_seat(&mut self) {
+        if let Some(seat) = self.past_seat.take() {
+            seat.forget();
+        }
+    }
+}
+
+impl Seat {
+    /// Whether frames of this handle on this stream are for this seat.
+    #[must_use]
+    pub fn is(&self, link: &Arc<Link>, handle: u64) -> bool {
+        self.handle == handle && Arc::ptr_eq(&self.link, link)
+    }
+
+    /// Whether the two are one.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        other.is(&self.link, self.handle)
+    }
+
+    /// Sends a frame. False: the stream is over.
+    pub fn send(&self, body: Body) -> bool {
+        self.link.push(self.handle, body)
+    }
+
+    fn forget(&self) {
+        self.link.forget(self.handle);
+    }
+}

@@ -1,0 +1,43 @@
+//! The cluster's numbers, as the matchmakers tell them.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use stroll_proto::v1::GatewayLoad;
+use tokio::time::Instant;
+
+use crate::hub::Hub;
+
+/// Numbers older than this are not told any more; then the gateway tells its own.
+const MAX_AGE: Duration = Duration::from_secs(5);
+
+/// The last numbers heard.
+#[derive(Debug, Default)]
+pub struct Stats(Mutex<Option<(GatewayLoad, Instant)>>);
+
+/// `/v1/stats`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Numbers {
+    /// Sessions that are connected.
+    pub online: u64,
+    /// Sessions that wait to be paired.
+    pub waiting: u64,
+    /// Sessions that are in a chat.
+    pub chatting: u64,
+}
+
+impl Stats {
+    /// News from a matchmaker.
+    pub fn heard(&self, cluster: GatewayLoad) {
+        *self.0.lock() = Some((cluster, Instant::now()));
+    }
+
+    /// The cluster's numbers, at most five seconds old; this gateway's own where those aren't to be had.
+    #[must_use]
+    pub fn read(&self, hub: &Hub) -> Numbers {
+        let heard = self.0.lock().filter(|(_, at)| at.elapsed() <= MAX_AGE);
+        let GatewayLoad { online, waiting, chatting } = heard.map_or_else(|| hub.load(), |(cluster, _)| cluster);
+        Numbers { online, waiting, chatting }
+    }
+}

@@ -1,0 +1,198 @@
+//! The tickets that this gateway holds, and the calls that put them into the pool and take them out.
+//!
+//! Invariant (I1): a ticket that is not in this table is not waiting, whatever the pool says.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    grpc::{self, Channel},
+    id::TicketId,
+};
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use stroll_proto::v1::{
+    CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace,
+    matchmaker_service_client::MatchmakerServiceClient,
+};
+use tonic::{Code as GrpcCode, Status};
+use tracing::{Instrument as _, Span, debug, warn};
+
+use crate::{
+    hub::Hub,
+    protocol::{Code, Mode, Refusal},
+    session::{Place, Wanted},
+    slot::Slot,
+};
+
+/// The only section, until operators can name others.
+const SECTION: &str = "main";
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// How long a new wish is tried before the client is told that it can't be had. Above the time in which a dead process is
+/// replaced (I4).
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// Tickets by id.
+pub struct Tickets {
+    matchmaker: MatchmakerServiceClient<Channel>,
+    held: DashMap<TicketId, Arc<Slot>>,
+    generations: Mutex<Generations>,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    current: Option<String>,
+    /// Generations that are over, oldest first; a ticket that was put into one of them is lost.
+    past: Vec<String>,
+}
+
+impl Tickets {
+    /// None yet.
+    #[must_use]
+    pub fn new(matchmaker: Channel) -> Self {
+        Self {
+            matchmaker: MatchmakerServiceClient::new(matchmaker),
+            held: DashMap::new(),
+            generations: Mutex::default(),
+        }
+    }
+
+    /// A client of the matchmakers.
+    #[must_use]
+    pub fn matchmaker(&self) -> MatchmakerServiceClient<Channel> {
+        self.matchmaker.clone()
+    }
+
+    /// Who holds a ticket.
+    #[must_use]
+    pub fn holder(&self, ticket: TicketId) -> Option<Arc<Slot>> {
+        self.held.get(&ticket).map(|slot| Arc::clone(&slot))
+    }
+
+    /// Puts a ticket into the pool in the background; the session hears how it went.
+    pub fn enqueue(&self, hub: &Arc<Hub>, slot: &Arc<Slot>, subject: Subject, wanted: Wanted) {
+        self.held.insert(wanted.ticket, Arc::clone(slot));
+        if wanted.told {
+            hub.metrics.again();
+        }
+        let (ticket, told) = (wanted.ticket, wanted.told);
+        let message = message(hub, subject, wanted);
+        let (hub, slot) = (Arc::clone(hub), Arc::clone(slot));
+        let tasks = hub.context.tasks.clone();
+        let work = async move {
+            let outcome = hub.tickets().put(&hub, ticket, told, message).await;
+            if let Some(outcome) = outcome {
+                hub.tell(&slot, |session, _| session.on_enqueued(ticket, outcome));
+                hub.reconsider(&slot);
+            }
+        };
+        tasks.spawn("enqueue", work.instrument(Span::current()));
+    }
+
+    /// Tries until the pool has it, or a new wish's time is over, or nobody holds the ticket any more.
+    async fn put(
+        &self,
+        hub: &Hub,
+        ticket: TicketId,
+        told: bool,
+        message: Ticket,
+    ) -> Option<Result<Place, Refusal>> {
+        loop {
+            let once = || {
+                let request = grpc::request(EnqueueRequest { ticket: Some(message.clone()) }, DEADLINE);
+                let mut matchmaker = self.matchmaker();
+                async move { matchmaker.enqueue(request).await }
+            };
+            match grpc::retry(&hub.context, BUDGET, once).await {
+                Ok(response) => {
+                    let response = response.into_inner();
+                    let TicketPlace { shard, entry } = response.place.unwrap_or_default();
+                    return Some(Ok(Place { shard, entry, generation: response.generation }));
+                }
+                // One that the client was told of is not given up while it is wanted.
+                Err(status) if told && grpc::is_transient(&status) && self.held.contains_key(&ticket) => {
+                    warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
+                }
+                Err(status) => return Some(Err(refusal(&status))),
+            }
+            if hub.context.drain.is_draining() {
+                return None;
+            }
+        }
+    }
+
+    /// The ticket is not held any more. What the pool has of it is taken out in the background: if that fails, the
+    /// pairing that may come of it is declined.
+    pub fn forget(&self, hub: &Arc<Hub>, ticket: TicketId, place: Option<Place>) {
+        self.held.remove(&ticket);
+        let Some(Place { shard, entry, .. }) = place else { return };
+        let (hub, matchmaker) = (Arc::clone(hub), self.matchmaker());
+        let tasks = hub.context.tasks.clone();
+        tasks.spawn("cancel", async move {
+            let place = TicketPlace { shard, entry };
+            let once = || {
+                let request = grpc::request(CancelRequest { place: Some(place.clone()) }, DEADLINE);
+                let mut matchmaker = matchmaker.clone();
+                async move { matchmaker.cancel(request).await }
+            };
+            if let Err(status) = grpc::retry(&hub.context, BUDGET, once).await {
+                debug!(code = ?status.code(), "a ticket could not be cancelled, its pairing will be declined");
+            }
+        });
+    }
+
+    /// The store's generation, as announced. Returns whether another one is thereby over.
+    pub fn new_generation(&self, generation: &str) -> bool {
+        let mut generations = self.generations.lock();
+        if generations.current.as_deref() == Some(generation) {
+            return false;
+        }
+        generations.past.retain(|past| past != generation);
+        let before = generations.current.replace(generation.to_owned());
+        let lost = before.is_some();
+        generations.past.extend(before);
+        if generations.past.len() > 64 {
+            generations.past.remove(0);
+        }
+        lost
+    }
+
+    /// Whether what was put into this generation is lost.
+    #[must_use]
+    pub fn is_lost(&self, generation: &str) -> bool {
+        self.generations.lock().past.iter().any(|past| past == generation)
+    }
+}
+
+fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
+    let Wanted { ticket, find, since_unix_ms, told: _ } = wanted;
+    Ticket {
+        id: ticket.to_bytes(),
+        gateway: hub.id.clone(),
+        subject: Some(subject),
+        mode: match find.mode {
+            Mode::Text => ProtoMode::Text,
+            Mode::Video => ProtoMode::Video,
+        }
+        .into(),
+        section: SECTION.to_owned(),
+        interests: find.interests,
+        languages: find.languages,
+        patience_ms: find.patience_ms,
+        only_interests: find.only_interests,
+        since_unix_ms,
+        zone: hub.config.zone.clone(),
+    }
+}
+
+fn refusal(status: &Status) -> Refusal {
+    match status.code() {
+        GrpcCode::ResourceExhausted => {
+            Refusal::new(Code::Busy, "too many people wait at the moment").retry_after(5_000)
+        }
+        _ => {
+            warn!(code = ?status.code(), cause = status.message(), "a ticket could not be put into the pool");
+            Refusal::new(Code::Unavailable, "nobody can be looked for at the moment").retry_after(2_000)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the tokens that clients keep say. Both are sealed: a client can neither read nor make one.
+
+use bytes::Bytes;
+use chassis::{
+    Context,
+    id::{ChatId, SessionId},
+    secret::Purpose,
+};
+use prost::Message as _;
+
+use crate::session::Pairing;
+
+/// How long a session token is good, in milliseconds: 30 days.
+const SESSION_MS: u64 = 30 * 24 * 3_600_000;
+/// How long a resume token is good, in milliseconds: 24 hours, as the seat token in it.
+const RESUME_MS: u64 = 24 * 3_600_000;
+
+/// In a session token.
+#[derive(Clone, PartialEq, prost::Message)]
+struct SessionClaims {
+    #[prost(bytes = "bytes", tag = "1")]
+    session: Bytes,
+    #[prost(bool, tag = "2")]
+    consent: bool,
+    #[prost(uint64, tag = "3")]
+    expires_unix_ms: u64,
+}
+
+/// In a resume token: all that another gateway needs to come back into the chat.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ResumeClaims {
+    #[prost(bytes = "bytes", tag = "1")]
+    session: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    chat: Bytes,
+    #[prost(uint32, tag = "3")]
+    seat: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    seat_token: Bytes,
+    #[prost(string, tag = "5")]
+    home: String,
+    #[prost(uint64, tag = "6")]
+    epoch: u64,
+    #[prost(uint64, tag = "7")]
+    expires_unix_ms: u64,
+}
+
+/// A session token's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Who it is.
+    pub session: SessionId,
+    /// Whether it has said to be of age and accepted the terms.
+    pub consent: bool,
+}
+
+/// A token that makes its holder the same session again.
+#[must_use]
+pub fn for_session(context: &Context, known: Known) -> String {
+    let claims = SessionClaims {
+        session: known.session.to_bytes(),
+        consent: known.consent,
+        expires_unix_ms: context.clock.unix_ms() + SESSION_MS,
+    };
+    context.secret.seal(Purpose::Session, &claims.encode_to_vec(), &context.random)
+}
+
+/// What a session token says; nothing if it is forged, damaged or expired.
+#[must_use]
+pub fn read_session(context: &Context, token: &str) -> Option<Known> {
+    let content = context.secret.open(Purpose::Session, token).ok()?;
+    let claims = SessionClaims::decode(content.as_slice()).ok()?;
+    let good = claims.expires_unix_ms > context.clock.unix_ms();
+    let session = SessionId::try_from(&claims.session).ok()?;
+    good.then_some(Known { session, consent: claims.consent })
+}
+
+/// A token that brings its holder back into the chat.
+#[must_use]
+pub fn for_resume(context: &Context, session: SessionId, pairing: &Pairing) -> String {
+    let claims = ResumeClaims {
+        session: session.to_bytes(),
+        chat: pairing.chat.to_bytes(),
+        seat: u32::from(pairing.seat.0),
+        seat_token: pairing.seat_token.clone(),
+        home: pairing.relay.clone(),
+        epoch: pairing.epoch.0,
+        expires_unix_ms: context.clock.unix_ms() + RESUME_MS,
+    };
+    context.secret.seal(Purpose::Resume, &claims.encode_to_vec(), &context.random)
+}
+
+/// The chat that a resume token of this session is for; nothing if it is forged, damaged, expired or another's.
+#[must_use]
+pub fn read_resume(context: &Context, session: SessionId, token: &str) -> Option<ChatId> {
+    let content = context.secret.open(Purpose::Resume, token).ok()?;
+    let claims = ResumeClaims::decode(content.as_slice()).ok()?;
+    let good = claims.expires_unix_ms > context.clock.unix_ms() && claims.session == session.to_bytes();
+    ChatId::try_from(&claims.chat).ok().filter(|_| good)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chassis::{Random, Secret};
+
+    use super::*;
+
+    fn context() -> Context {
+        Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_token_comes_back_until_it_expires_and_a_forged_one_never() {
+        let (context, other) = (context(), Context::new(Secret::ephemeral(&Random::seeded(2)), Duration::ZERO));
+        let known = Known { session: SessionId([7; 16]), consent: true };
+        let token = for_session(&context, known);
+        assert_eq!(read_session(&context, &token), Some(known));
+        assert_eq!(read_session(&other, &token), None);
+        assert_eq!(read_session(&context, "forged"), None);
+        tokio::time::sleep(Duration::from_millis(SESSION_MS)).await;
+        assert_eq!(read_session(&context, &token), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! The standing connection to a matchmaker: assignments, the store's generation and the cluster's numbers come in,
+//! acknowledgements and this gateway's numbers go out. It goes on at another replica where it stopped.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    backoff::Backoff,
+    id::{ChatId, Epoch, Seat, TicketId},
+};
+use stroll_proto::v1::{
+    Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse, WatchOpen,
+    watch_assignments_request::Kind as Up, watch_assignments_response::Kind as Down,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tracing::{info, warn};
+
+use crate::{
+    hub::Hub,
+    protocol::{Mode, Role},
+    session::Pairing,
+};
+
+/// How often this gateway's numbers are sent.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// A watch on which nothing has come for this long is given up. The cluster's numbers come every two seconds.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// Watches until the process ends.
+pub async fn follow(hub: Arc<Hub>) {
+    let ready = hub.context.readiness.condition("matchmaker", "waiting for a matchmaker");
+    let mut backoff =
+        Backoff::new(Duration::from_millis(50), Duration::from_secs(1), hub.context.random.clone());
+    let mut after = String::new();
+    let hard = hub.context.drain.hard();
+    tokio::pin!(hard);
+    loop {
+        let mut connected = || {
+            backoff.reset();
+            // It stays so: a gateway without matchmakers still carries its chats.
+            ready.met();
+        };
+        let ended = tokio::select! {
+            ended = watch(&hub, &mut after, &mut connected) => ended,
+            () = &mut hard => return,
+        };
+        if let Err(status) = ended {
+            warn!(code = ?status.code(), cause = status.message(), "the watch of assignments ended, beginning anew");
+        }
+        backoff.pause().await;
+    }
+}
+
+async fn watch(hub: &Arc<Hub>, after: &mut String, connected: &mut impl FnMut()) -> Result<(), Status> {
+    let (up, requests) = mpsc::channel(16);
+    let open = WatchOpen { gateway: hub.id.clone(), after: after.clone() };
+    send(&up, Up::Open(open)).await?;
+    let mut down =
+        hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)).await?.into_inner();
+    info!("watching assignments");
+    let mut interval = tokio::time::interval(LOAD_INTERVAL);
+    let mut first = true;
+    loop {
+        tokio::select! {
+            response = tokio::time::timeout(SILENCE, down.message()) => {
+                let response = response.map_err(|_| Status::deadline_exceeded("nothing came for a while"))??;
+                let Some(response) = response else { return Ok(()) };
+                if std::mem::take(&mut first) {
+                    connected();
+                }
+                handle(hub, response, after, &up).await?;
+            }
+            _ = interval.tick() => send(&up, Up::Load(hub.load())).await?,
+        }
+    }
+}
+
+async fn handle(
+    hub: &Arc<Hub>,
+    response: WatchAssignmentsResponse,
+    after: &mut String,
+    up: &mpsc::Sender<WatchAssignmentsRequest>,
+) -> Result<(), Status> {
+    match response.kind {
+        Some(Down::Assignments(batch)) => {
+            for delivery in batch.deliveries {
+                match delivery.assignment.map(pairing) {
+                    Some(Ok(pairing)) => hub.assign(pairing),
+                    _ => warn!("an assignment makes no sense, passed over"),
+                }
+                *after = delivery.id;
+            }
+            send(up, Up::Acknowledge(after.clone())).await
+        }
+        Some(Down::Generation(generation)) => {
+            hub.new_generation(&generation);
+            Ok(())
+        }
+        Some(Down::Cluster(cluster)) => {
+            hub.stats.heard(cluster);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+async fn send(up: &mpsc::Sender<WatchAssignmentsRequest>, kind: Up) -> Result<(), Status> {
+    let sent = up.send(WatchAssignmentsRequest { kind: Some(kind) }).await;
+    sent.map_err(|_| Status::unavailable("the watch's upward stream is closed"))
+}
+
+fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
+    let none_if_empty = |text: String| (!text.is_empty()).then_some(text);
+    Ok(Pairing {
+        ticket: TicketId::try_from(&assignment.ticket)?,
+        chat: ChatId::try_from(&assignment.chat)?,
+        seat: Seat::from_number(assignment.seat)?,
+        role: if assignment.role() == ProtoRole::Spy { Role::Spy } else { Role::Stranger },
+        mode: if assignment.mode() == ProtoMode::Video { Mode::Video } else { Mode::Text },
+        epoch: Epoch(assignment.epoch),
+        relay: assignment.relay,
+        seat_token: assignment.seat_token,
+        common_interests: assignment.common_interests,
+        language: none_if_empty(assignment.language),
+        question: none_if_empty(assignment.question),
+        initiator: assignment.initiator,
+        traceparent: assignment.traceparent,
+    })
+}

@@ -1,0 +1,392 @@
+//! The sockets of `stroll.v1`: the handshake, and the one task that owns each socket.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{
+        ConnectInfo, Extension, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chassis::id::AddressHash;
+use futures_util::SinkExt as _;
+use tokio::time::Instant;
+
+use crate::{
+    address,
+    close::Close,
+    config::Origin,
+    hub::Hub,
+    limits::{BadFrames, Turned},
+    outbox::Outbox,
+    protocol::{ClientFrame, Code, Hello, MAX_FRAME, Refusal, SUBPROTOCOL, ServerFrame},
+    session::Activity,
+    slot::Slot,
+};
+
+/// Buffers of a socket, in bytes. The defaults would cost 131 KB for each.
+const READ_BUFFER: usize = 4 * 1024;
+const WRITE_BUFFER: usize = 4 * 1024;
+/// What tungstenite reads of a frame before it gives up. Above the protocol's bound, so that a client that is a little over it is
+/// told so properly.
+const HARD_MAX_FRAME: usize = 4 * MAX_FRAME;
+/// Past this much that the kernel doesn't take, writing waits.
+const MAX_WRITE_BUFFER: usize = 64 * 1024;
+/// Time for the first frame.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two pings, and how long a silent socket is kept.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a session may do nothing at all: neither wait, nor chat, nor say anything.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long one write may wait for a client that doesn't read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closing handshake may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Within which time sockets that do nothing important are let go when the gateway stops.
+const DRAIN_SPREAD: Duration = Duration::from_secs(2);
+
+/// `GET /v1/stats`.
+pub async fn stats(State(hub): State<Arc<Hub>>) -> Response {
+    let headers = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (header::CACHE_CONTROL, "no-store")];
+    (headers, Json(hub.stats.read(&hub))).into_response()
+}
+
+/// `GET /v1/ws`.
+pub async fn upgrade(
+    State(hub): State<Arc<Hub>>,
+    Extension(ConnectInfo(peer)): Extension<ConnectInfo<SocketAddr>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    if !origin_is_good(&headers, &hub.config.origins) {
+        hub.metrics.handshake("bad_origin");
+        return (StatusCode::FORBIDDEN, "this origin may not connect here\n").into_response();
+    }
+    let client = address::of_client(peer, &headers, &hub.config.trusted_proxies);
+    let addresses = hub.context.secret.address_hashes(client);
+    let permit = match Permit::take(&hub, &addresses) {
+        Ok(permit) => permit,
+        Err(refused) => return *refused,
+    };
+    let tasks = hub.context.tasks.clone();
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        .max_message_size(HARD_MAX_FRAME)
+        .max_frame_size(HARD_MAX_FRAME)
+        .on_upgrade(move |socket| tasks.track(serve(hub, socket, addresses, permit)))
+}
+
+/// No origin (not a browser), the page's own host, or one of the setting.
+fn origin_is_good(headers: &HeaderMap, allowed: &[Origin]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Some(origin) = origin.to_str().ok().and_then(|origin| origin.parse::<Origin>().ok()) else {
+        return false;
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if allowed.is_empty() {
+        host.is_some_and(|host| host.eq_ignore_ascii_case(origin.authority()))
+    } else {
+        allowed.contains(&origin)
+    }
+}
+
+/// The right to one socket. Dropping it gives it back.
+struct Permit {
+    hub: Arc<Hub>,
+    address: AddressHash,
+}
+
+impl Permit {
+    fn take(hub: &Arc<Hub>, addresses: &[AddressHash]) -> Result<Self, Box<Response>> {
+        if hub.context.drain.is_draining() {
+            hub.metrics.handshake("draining");
+            return Err(Box::new(turn_away(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1))));
+        }
+        // There is one hash for each secret, and at least one secret.
+        let Some(address) = addresses.first().copied() else {
+            return Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+        };
+        let entered = hub.admission.enter(address);
+        let (outcome, refused) = match entered {
+            Ok(()) => {
+                hub.metrics.handshake("accepted");
+                return Ok(Self { hub: Arc::clone(hub), address });
+            }
+            Err(Turned::Overloaded(wait)) => ("overloaded", turn_away(StatusCode::SERVICE_UNAVAILABLE, wait)),
+            Err(Turned::TooOften(wait)) => ("too_often", turn_away(StatusCode::TOO_MANY_REQUESTS, wait)),
+            Err(Turned::TooMany) => ("too_many", turn_away(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(30))),
+        };
+        hub.metrics.handshake(outcome);
+        Err(Box::new(refused))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.hub.admission.leave(self.address);
+    }
+}
+
+fn turn_away(status: StatusCode, wait: Duration) -> Response {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    (status, [(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))]).into_response()
+}
+
+/// One socket's life.
+async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, permit: Permit) {
+    let outbox = Arc::new(Outbox::default());
+    let now = Instant::now();
+    let mut connection = Connection {
+        bad_frames: BadFrames::new(hub.context.clock),
+        hub,
+        socket,
+        addresses,
+        outbox,
+        slot: None,
+        last_heard: now,
+        last_frame: now,
+        next_look: now + HELLO_TIMEOUT,
+        drain_at: None,
+    };
+    let close = connection.run().await;
+    if let Some(slot) = connection.slot.take() {
+        connection.hub.goodbye(&slot, &connection.outbox);
+    }
+    connection.hub.metrics.disconnect(close);
+    // The place is free only once the closing handshake can't hold a buffer any more.
+    connection.say_close(close).await;
+    drop(permit);
+}
+
+struct Connection {
+    hub: Arc<Hub>,
+    socket: WebSocket,
+    addresses: Vec<AddressHash>,
+    outbox: Arc<Outbox>,
+    /// None until `hello`.
+    slot: Option<Arc<Slot>>,
+    bad_frames: BadFrames,
+    last_heard: Instant,
+    last_frame: Instant,
+    next_look: Instant,
+    /// When this socket is let go, once the gateway drains.
+    drain_at: Option<Instant>,
+}
+
+impl Connection {
+    /// Until the socket ends, or is to be closed.
+    async fn run(&mut self) -> Close {
+        let soft = self.hub.context.drain.soft();
+        let hard = self.hub.context.drain.hard();
+        tokio::pin!(soft, hard);
+        loop {
+            let outbox = Arc::clone(&self.outbox);
+            let ended = tokio::select! {
+                received = self.socket.recv() => self.received(received),
+                () = outbox.changed() => self.flush().await,
+                () = tokio::time::sleep_until(self.next_look) => self.look().await,
+                () = &mut soft, if self.drain_at.is_none() => self.begin_drain(),
+                () = &mut hard => Some(Close::Restart),
+            };
+            if let Some(close) = ended {
+                return close;
+            }
+        }
+    }
+
+    fn received(&mut self, received: Option<Result<Message, axum::Error>>) -> Option<Close> {
+        self.last_heard = Instant::now();
+        match received {
+            Some(Ok(Message::Text(text))) if text.len() > MAX_FRAME => Some(Close::TooBig),
+            Some(Ok(Message::Text(text))) => {
+                self.last_frame = self.last_heard;
+                self.frame(&text)
+            }
+            Some(Ok(Message::Binary(_))) => Some(Close::NotText),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+            Some(Ok(Message::Close(_))) => Some(Close::Normal),
+            Some(Err(error)) => Some(close_for(error)),
+            None => Some(Close::Lost),
+        }
+    }
+
+    fn frame(&mut self, text: &str) -> Option<Close> {
+        match (ClientFrame::parse(text), &self.slot) {
+            (Ok(ClientFrame::Hello(hello)), None) => self.hello(&hello),
+            (Ok(frame), Some(slot)) => {
+                self.hub.frame(slot, &self.outbox, frame);
+                None
+            }
+            (Ok(_), None) => {
+                self.refuse(Refusal::new(Code::NotNow, "say hello first"));
+                None
+            }
+            (Err(refusal), _) => {
+                let one_too_many = refusal.code == Code::BadFrame && self.bad_frames.one_more();
+                self.refuse(refusal);
+                one_too_many.then(|| self.close_after_all(Close::Misbehaving)).flatten()
+            }
+        }
+    }
+
+    fn hello(&mut self, hello: &Hello) -> Option<Close> {
+        match self.hub.hello(hello, self.addresses.clone(), &self.outbox) {
+            Ok(slot) => {
+                self.slot = Some(slot);
+                self.next_look = Instant::now() + PING_INTERVAL;
+                None
+            }
+            Err(refusal) => {
+                self.refuse(refusal);
+                self.close_after_all(Close::Banned)
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        self.hub.metrics.refusal(refusal.code);
+        self.outbox.push(ServerFrame::Error(refusal).to_json());
+    }
+
+    /// Closes once what waits has been sent.
+    fn close_after_all(&self, close: Close) -> Option<Close> {
+        self.outbox.close(close);
+        None
+    }
+
+    /// Sends all that waits.
+    async fn flush(&mut self) -> Option<Close> {
+        let (frames, close) = self.outbox.take();
+        let outbox = Arc::clone(&self.outbox);
+        let write = async {
+            for frame in frames {
+                self.socket.feed(Message::Text(frame.into())).await?;
+            }
+            self.socket.flush().await
+        };
+        let written = tokio::select! {
+            written = tokio::time::timeout(WRITE_TIMEOUT, write) => written,
+            () = overflow(&outbox) => return Some(Close::SlowConsumer),
+        };
+        match written {
+            Ok(Ok(())) => close,
+            Ok(Err(_)) => Some(close.unwrap_or(Close::Lost)),
+            Err(_) => Some(Close::SlowConsumer),
+        }
+    }
+
+    /// What time brings: the end of patience, or a ping.
+    async fn look(&mut self) -> Option<Close> {
+        let now = Instant::now();
+        let Some(slot) = &self.slot else { return Some(Close::HelloTooLate) };
+        if self.drain_at.is_some() {
+            return self.look_at_drain(now);
+        }
+        if now.duration_since(self.last_heard) >= SILENCE {
+            return Some(Close::Lost);
+        }
+        if now.duration_since(self.last_frame) >= IDLE && slot.activity() == Activity::Idle {
+            return Some(Close::IdleTooLong);
+        }
+        // Silence is noticed when it is over, not at the next ping after.
+        self.next_look = (now + PING_INTERVAL).min((self.last_heard + SILENCE).max(now + Duration::from_secs(1)));
+        let ping = self.socket.send(Message::Ping(axum::body::Bytes::new()));
+        match tokio::time::timeout(WRITE_TIMEOUT, ping).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) => Some(Close::Lost),
+            Err(_) => Some(Close::SlowConsumer),
+        }
+    }
+
+    /// The gateway stops. Each socket goes at its own moment, so that their clients don't come to the others all at once; a
+    /// chat goes on for most of the window.
+    fn begin_drain(&mut self) -> Option<Close> {
+        let now = Instant::now();
+        let drain = &self.hub.context.drain;
+        let spread = DRAIN_SPREAD.min(drain.remaining() / 4);
+        self.drain_at = Some(now + drain.remaining().mul_f64(0.8));
+        self.next_look = now + self.hub.context.random.duration(Duration::ZERO..spread);
+        None
+    }
+
+    fn look_at_drain(&mut self, now: Instant) -> Option<Close> {
+        let chatting = self.slot.as_ref().is_some_and(|slot| slot.activity() == Activity::Chatting);
+        if !chatting || self.drain_at.is_none_or(|at| now >= at) {
+            return Some(Close::Restart);
+        }
+        self.next_look = now + Duration::from_millis(500);
+        None
+    }
+
+    /// Says goodbye, as far as the client still listens.
+    async fn say_close(mut self, close: Close) {
+        if close == Close::Lost {
+            return;
+        }
+        let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+        let goodbye = async {
+            if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                return;
+            }
+            // What was on its way is read and dropped until the client closes too; a TCP reset would take the code away.
+            while self.socket.recv().await.is_some_and(|received| received.is_ok()) {}
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// Waits until the outbox has overflowed.
+async fn overflow(outbox: &Outbox) {
+    while !outbox.overflowed() {
+        outbox.changed().await;
+    }
+}
+
+/// What an error of the protocol means.
+fn close_for(error: axum::Error) -> Close {
+    use tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => Close::TooBig,
+        Some(Error::Utf8(_)) => Close::NotUtf8,
+        Some(Error::Protocol(problem)) if !matches!(problem, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+            Close::Misbehaving
+        }
+        _ => Close::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_the_own_host_or_one_of_the_setting() {
+        let allowed = |origin: &str, host: &'static str, setting: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            if !origin.is_empty() {
+                headers.insert(header::ORIGIN, origin.parse().expect("a header value"));
+            }
+            let setting: Vec<Origin> = setting.iter().map(|origin| origin.parse().expect("an origin")).collect();
+            origin_is_good(&headers, &setting)
+        };
+        assert!(allowed("", "chat.example", &[]));
+        assert!(allowed("https://Chat.example", "chat.example", &[]));
+        assert!(allowed("http://127.0.0.1:8080", "127.0.0.1:8080", &[]));
+        assert!(!allowed("https://evil.example", "chat.example", &[]));
+        assert!(!allowed("null", "chat.example", &[]));
+        assert!(allowed("https://app.example", "chat.example", &["https://app.example"]));
+        assert!(!allowed("http://app.example", "chat.example", &["https://app.example"]));
+    }
+}
