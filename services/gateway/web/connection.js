@@ -1,0 +1,137 @@
+// The socket: opening it, saying hello, coming back after it broke, and moving to another gateway without a gap.
+//
+// At most two sockets exist at a time. The old one goes on being read until the new one is welcomed; then it is closed
+// and whatever it still had to say is ignored, because the gateway says it again on the new one.
+
+import { afterClose } from './backoff.js';
+
+const WELCOME_WITHIN = 10_000;
+
+export class Connection {
+  #current = null;
+  #coming = null;
+  #timer = null;
+  #attempt = 0;
+  #moveAt = 0;
+  #options;
+
+  // `hello()` gives the first frame, `needed()` says whether a lost socket is worth a new one.
+  // `onFrame(frame)` gets every frame after the welcome, the welcome included; `onState(state, detail)` gets
+  // `connecting`, `ready`, `retrying` {delay}, `idle`, or `stopped` {why}.
+  constructor(options) {
+    this.#options = { random: Math.random, WebSocket: globalThis.WebSocket, ...options };
+  }
+
+  get ready() {
+    return this.#current !== null;
+  }
+
+  // Makes sure that a socket is there or on its way.
+  open() {
+    if (this.#current || this.#coming) return;
+    this.#dial();
+  }
+
+  // Opens a new socket beside the present one, which may be dead without knowing it.
+  renew() {
+    if (this.#coming) return;
+    this.#dial();
+  }
+
+  send(frame) {
+    if (!this.#current || this.#current.readyState !== 1) return false;
+    this.#current.send(JSON.stringify(frame));
+    return true;
+  }
+
+  // Says goodbye.
+  close() {
+    clearTimeout(this.#timer);
+    for (const socket of [this.#current, this.#coming]) drop(socket);
+    this.#current = null;
+    this.#coming = null;
+    this.#options.onState('idle', {});
+  }
+
+  #dial() {
+    clearTimeout(this.#timer);
+    const { url, WebSocket, onState } = this.#options;
+    const socket = new WebSocket(url, 'stroll.v1');
+    this.#coming = socket;
+    if (!this.#current) onState('connecting', {});
+    const impatience = setTimeout(() => this.#lost(socket, 1006), WELCOME_WITHIN);
+    socket.onopen = () => socket.send(JSON.stringify(this.#options.hello()));
+    socket.onmessage = (event) => this.#read(socket, event.data, impatience);
+    socket.onclose = (event) => {
+      clearTimeout(impatience);
+      this.#lost(socket, event.code);
+    };
+  }
+
+  #read(socket, data, impatience) {
+    const frame = parse(data);
+    if (!frame) return;
+    if (frame.type === 'welcome' && socket === this.#coming) {
+      clearTimeout(impatience);
+      drop(this.#current);
+      this.#current = socket;
+      this.#coming = null;
+      this.#attempt = 0;
+      this.#options.onState('ready', {});
+    }
+    if (frame.type === 'going_away') this.#moveAfter(frame.reconnect_after_ms);
+    else this.#options.onFrame(frame);
+  }
+
+  // The gateway chose the delay at random for this socket, so it is used as it is.
+  #moveAfter(delay) {
+    const after = Number.isFinite(delay) ? delay : 0;
+    this.#moveAt = Date.now() + after;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#options.needed()) this.renew();
+    }, after);
+  }
+
+  #lost(socket, code) {
+    drop(socket);
+    if (socket === this.#coming) this.#coming = null;
+    else if (socket === this.#current) this.#current = null;
+    else return;
+    // The other socket serves, or soon will: the gateway says 4004 to the old one as soon as the new one said hello.
+    if (this.#current) return;
+    if (this.#coming) return this.#options.onState('connecting', {});
+    const verdict = afterClose(code, this.#attempt, this.#options.random);
+    if (!verdict.retry) return this.#stop(verdict.why);
+    if (!this.#options.needed()) return this.#options.onState('idle', {});
+    this.#attempt += 1;
+    const delay = code === 1012 && this.#moveAt > Date.now() ? this.#moveAt - Date.now() : verdict.delay;
+    this.#options.onState('retrying', { delay });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.open(), delay);
+  }
+
+  #stop(why) {
+    clearTimeout(this.#timer);
+    for (const socket of [this.#current, this.#coming]) drop(socket);
+    this.#current = null;
+    this.#coming = null;
+    this.#options.onState('stopped', { why });
+  }
+}
+
+// Closes a socket and stops listening to it.
+function drop(socket) {
+  if (!socket) return;
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  socket.close(1000);
+}
+
+function parse(data) {
+  try {
+    const frame = JSON.parse(data);
+    return frame && typeof frame.type === 'string' ? frame : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,53 @@
+// Numbering, acknowledgement and repeat of one chat, seen from one end.
+//
+// The two clients keep this state, no server does. Ours are numbered from 1 without gaps and kept until the
+// stranger's client acknowledges them; the stranger's are shown exactly once and in order. Pure: no timer, no
+// socket, no page, so that a reload can put it back from its JSON form.
+
+export class Delivery {
+  constructor(state = {}, window = 64) {
+    this.window = window;
+    this.next = state.next ?? 1;
+    this.seen = state.seen ?? 0;
+    this.unacked = state.unacked ?? [];
+  }
+
+  // True when the stranger has so much of ours outstanding that the gateway would refuse more.
+  get full() {
+    return this.unacked.length >= this.window;
+  }
+
+  // Numbers a text, keeps it, and returns the frame to send.
+  push(text) {
+    const frame = { type: 'message', seq: this.next, text };
+    this.next += 1;
+    this.unacked.push(frame);
+    return frame;
+  }
+
+  // The stranger has everything up to `seq`. Returns the numbers that this settles.
+  acked(seq) {
+    if (!Number.isSafeInteger(seq) || seq >= this.next) return [];
+    const settled = this.unacked.filter((frame) => frame.seq <= seq).map((frame) => frame.seq);
+    if (settled.length > 0) this.unacked = this.unacked.filter((frame) => frame.seq > seq);
+    return settled;
+  }
+
+  // What has to be sent again, in order.
+  repeat() {
+    return this.unacked.slice();
+  }
+
+  // Judges a numbered frame of the stranger's: `new` is shown and acknowledged, `seen` only acknowledged (the first
+  // acknowledgement may have been lost), and `gap` neither, so that what is missing comes again, and it after that.
+  receive(seq) {
+    if (!Number.isSafeInteger(seq) || seq > this.seen + 1) return 'gap';
+    if (seq <= this.seen) return 'seen';
+    this.seen = seq;
+    return 'new';
+  }
+
+  toJSON() {
+    return { next: this.next, seen: this.seen, unacked: this.unacked };
+  }
+}

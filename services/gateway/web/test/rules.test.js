@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+
+import { afterClose } from '../backoff.js';
+import { preferredLanguages } from '../languages.js';
+import { logName, logText } from '../log.js';
+import { onlineText } from '../online.js';
+import { loadSettings, saveSettings } from '../settings.js';
+import { StopButton } from '../stop.js';
+import { addInterests, charCount, messageText } from '../text.js';
+import { Typing } from '../typing.js';
+import { endedText, greeting, speaker } from '../words.js';
+
+test('close codes: what is tried again, and when', () => {
+  const low = () => 0;
+  const high = () => 0.999999;
+  assert.deepEqual(afterClose(1012, 0, low), { retry: true, delay: 1_000 });
+  assert.deepEqual(afterClose(1012, 9, high), { retry: true, delay: 5_000 });
+  assert.deepEqual(afterClose(1013, 0, low), { retry: true, delay: 5_000 });
+  assert.deepEqual(afterClose(1013, 0, high), { retry: true, delay: 30_000 });
+  for (const code of [1003, 1008, 1009]) assert.deepEqual(afterClose(code, 0), { retry: false, why: 'refused' });
+  assert.deepEqual(afterClose(4004, 0), { retry: false, why: 'replaced' });
+  assert.deepEqual(afterClose(4501, 0), { retry: false, why: 'banned' });
+  for (const code of [1001, 1006, 4001, 4002, 4003, 4444]) {
+    const delays = [0, 1, 2, 3, 4, 5, 60].map((attempt) => afterClose(code, attempt, high).delay);
+    assert.deepEqual(delays, [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    assert.equal(afterClose(code, 3, low).delay, 0);
+  }
+});
+
+test('the button steps Stop, Really?, New', () => {
+  const button = new StopButton();
+  button.enter('chat');
+  assert.equal(button.label, 'Stop');
+  assert.equal(button.step(), null);
+  assert.equal(button.label, 'Really?');
+  button.relent();
+  assert.equal(button.label, 'Stop');
+  button.step();
+  assert.equal(button.step(), 'leave');
+  button.enter('ended');
+  assert.equal(button.label, 'New');
+  assert.equal(button.step(), 'find');
+  button.enter('waiting');
+  assert.equal(button.label, 'Stop');
+  assert.equal(button.step(), 'cancel');
+  button.enter('idle');
+  assert.equal(button.step(), null);
+});
+
+test('typing: on with the first key, off after five quiet seconds, cleared by sending', () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const told = [];
+  const typing = new Typing((on) => told.push(on));
+  typing.changed('h');
+  mock.timers.tick(4_900);
+  typing.changed('he');
+  mock.timers.tick(4_900);
+  assert.deepEqual(told, [true]);
+  mock.timers.tick(200);
+  assert.deepEqual(told, [true, false]);
+  typing.changed('hey');
+  typing.clear();
+  mock.timers.tick(10_000);
+  assert.deepEqual(told, [true, false, true]);
+  typing.changed('x');
+  typing.changed('');
+  assert.deepEqual(told, [true, false, true, true, false]);
+  mock.timers.reset();
+});
+
+test('interests: commas, duplicates, limits', () => {
+  assert.deepEqual(addInterests([], ' jazz ,  long   walks,,Jazz').interests, ['jazz', 'long walks']);
+  assert.equal(addInterests(['Jazz'], 'jAZZ').refused, 'duplicate');
+  assert.equal(addInterests([], 'x'.repeat(65)).refused, 'long');
+  assert.deepEqual(addInterests([], '🎷'.repeat(64)).interests, ['🎷'.repeat(64)]);
+  const ten = [...'abcdefghij'];
+  assert.deepEqual(addInterests(ten, 'k'), { interests: ten, refused: 'many' });
+});
+
+test('a message is trimmed of blank lines, keeps its indentation, and is well-formed', () => {
+  assert.equal(messageText('\n \n  hi\n there \n\n'), '  hi\n there');
+  assert.equal(messageText(' \n\t'), '');
+  assert.equal(messageText('a\uD83Cb 🎷'), 'a\uFFFDb 🎷');
+  assert.equal(charCount('🎷é'), 2);
+});
+
+test('online: exact below a thousand, then floored', () => {
+  assert.equal(onlineText(7), '7 online now');
+  assert.equal(onlineText(999), '999 online now');
+  assert.equal(onlineText(45_148), '45,000+ online now');
+  assert.equal(onlineText(undefined), '');
+});
+
+test('languages: without regions, each once, five at most', () => {
+  assert.deepEqual(preferredLanguages(['de-CH', 'de', 'en-GB', 'no', '!', 'fr', 'it', 'es']), ['de', 'en', 'nb', 'fr', 'it']);
+  assert.deepEqual(preferredLanguages(undefined), []);
+});
+
+test('settings survive, and nonsense is ignored', () => {
+  const kept = new Map();
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  saveSettings({ ...loadSettings(storage), interests: ['jazz'], theme: 'dark' }, storage);
+  assert.deepEqual(loadSettings(storage).interests, ['jazz']);
+  assert.equal(loadSettings(storage).theme, 'dark');
+  kept.set('stroll.settings', '{"theme":"pink","interests":[1],"autoNext":true}');
+  assert.deepEqual(loadSettings(storage), { interests: [], languages: null, onlyInterests: false, autoNext: true, theme: 'auto' });
+  assert.equal(loadSettings(null).theme, 'auto');
+});
+
+test('the log tells who said what, and nobody can forge a line in it', () => {
+  const chat = {
+    common: ['jazz', 'tea'],
+    startedAt: new Date(2024, 1, 3, 4, 5).getTime(),
+    lines: [
+      { from: 'you', text: 'hello', state: 'delivered' },
+      { from: 'stranger', text: 'hi\nYou: I owe you' },
+      { from: 'you', text: 'gone?', state: 'undelivered' },
+    ],
+    ended: { by: 'stranger' },
+  };
+  assert.equal(logText(chat), `Stroll: a chat with a stranger, 2024-02-03 04:05
+You both like jazz and tea.
+
+You: hello
+Stranger: hi
+    You: I owe you
+You (not delivered): gone?
+
+Your stranger has left.
+`);
+  assert.equal(logName(chat), 'stroll-2024-02-03-0405.txt');
+});
+
+test('words', () => {
+  assert.equal(speaker('stranger_2'), 'Stranger 2');
+  assert.equal(endedText({ by: 'moderation', reason: 'spam' }), 'A moderator ended this chat. Reason: spam.');
+  assert.equal(endedText({ by: 'something new' }), 'The chat is over.');
+  assert.equal(greeting({ common: [], asked: false, language: 'de' }), 'You both speak Deutsch.');
+});
