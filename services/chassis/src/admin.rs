@@ -55,7 +55,8 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             error!(%error, "cannot encode metrics");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded, the log says why\n").into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded, the log says why\n")
+                .into_response()
         }
     }
 }
@@ -83,7 +84,8 @@ mod tests {
     #[tokio::test]
     async fn operators_see_what_is_missing_and_the_drain_until_the_very_end() {
         let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::from_secs(60));
-        let operators = Context { tasks: Tasks::default(), drain: Drain::new(Duration::ZERO), ..context.clone() };
+        let operators =
+            Context { tasks: Tasks::default(), drain: Drain::new(Duration::ZERO), ..context.clone() };
         let registry = Registry::new();
         let finds = prometheus::IntCounter::new("finds_total", "Finds").expect("a counter");
         registry.register(Box::new(finds.clone())).expect("to register");

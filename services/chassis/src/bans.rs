@@ -170,7 +170,9 @@ impl Shared {
             self.view.write().remove(id);
             snapshot.as_mut().map(|snapshot| snapshot.remove(id));
         }
-        if told.synced && let Some(snapshot) = snapshot.take() {
+        if told.synced
+            && let Some(snapshot) = snapshot.take()
+        {
             self.complete(&snapshot);
         }
         self.metrics.known(self.view.read().bans.len());
@@ -201,7 +203,8 @@ impl Shared {
 }
 
 async fn follow(shared: &Shared, channel: Channel) {
-    let mut client = ModerationServiceClient::new(channel).max_decoding_message_size(crate::grpc::MAX_MESSAGE);
+    let mut client =
+        ModerationServiceClient::new(channel).max_decoding_message_size(crate::grpc::MAX_MESSAGE);
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, shared.context.random.clone());
     let mut told_away = false;
     loop {

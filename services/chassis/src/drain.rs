@@ -21,12 +21,7 @@ impl Drain {
     /// A drain that may take `window`.
     #[must_use]
     pub fn new(window: Duration) -> Self {
-        Self {
-            soft: CancellationToken::new(),
-            hard: CancellationToken::new(),
-            window,
-            began: Arc::default(),
-        }
+        Self { soft: CancellationToken::new(), hard: CancellationToken::new(), window, began: Arc::default() }
     }
 
     /// Begins the soft part. Later calls do nothing.

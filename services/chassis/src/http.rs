@@ -38,9 +38,10 @@ pub async fn serve(context: &Context, listener: Listener, router: Router) {
 }
 
 async fn serve_connection(context: Context, stream: Stream, router: Router) {
-    let service = TowerToHyperService::new(router.map_request(|request: http::Request<hyper::body::Incoming>| {
-        request.map(axum::body::Body::new)
-    }));
+    let service = TowerToHyperService::new(
+        router
+            .map_request(|request: http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new)),
+    );
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

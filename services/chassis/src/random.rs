@@ -18,7 +18,8 @@ impl Random {
     #[must_use]
     pub fn from_os() -> Self {
         #[expect(clippy::expect_used, reason = "no safe way to go on without entropy")]
-        let rng = ChaCha12Rng::try_from_rng(&mut rand::rngs::SysRng).expect("the operating system's randomness");
+        let rng =
+            ChaCha12Rng::try_from_rng(&mut rand::rngs::SysRng).expect("the operating system's randomness");
         Self(Arc::new(Mutex::new(rng)))
     }
 

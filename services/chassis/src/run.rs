@@ -128,14 +128,16 @@ fn failed(error: &anyhow::Error) -> Failed {
     Failed
 }
 
-/// Runs the service until it ends or drains, and then everything that it left running, within the drain's window.
-async fn supervise(context: &Context, service: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failed> {
+/// Runs the service until it ends or drains, within the drain's window, and then stops what it left running: with the
+/// service over, that serves nobody any more.
+async fn supervise(
+    context: &Context,
+    service: impl Future<Output = anyhow::Result<()>>,
+) -> Result<(), Failed> {
     let mut outcome = Ok(());
-    let everything = async {
-        outcome = watch(&context.drain, service).await;
-        context.tasks.finished().await;
-    };
-    if is_over_in_time(context, everything).await {
+    ends_in_time(context, async { outcome = watch(&context.drain, service).await }).await;
+    context.drain.force();
+    if timeout(GRACE, context.tasks.finished()).await.is_ok() {
         info!("drained");
     } else {
         warn!(tasks = context.tasks.len(), "tasks did not stop, leaving them behind");
@@ -155,25 +157,23 @@ async fn watch(drain: &Drain, service: impl Future<Output = anyhow::Result<()>>)
     outcome
 }
 
-/// Waits for `everything`: until the drain's window is over, or is ended by a second signal, and then for a moment more.
-async fn is_over_in_time(context: &Context, everything: impl Future<Output = ()>) -> bool {
+/// Waits for the service: until the drain's window is over, or is ended by a second signal, and then for a moment more.
+async fn ends_in_time(context: &Context, service: impl Future<Output = ()>) {
     let drain = &context.drain;
-    let mut everything = pin!(everything);
+    let mut service = pin!(service);
     let window = async {
         drain.soft().await;
         tokio::time::sleep(drain.remaining()).await;
     };
-    let in_window = tokio::select! {
-        () = &mut everything => true,
-        () = window => false,
-        () = drain.hard() => false,
-    };
-    drain.force();
-    if in_window {
-        return true;
+    tokio::select! {
+        () = &mut service => return,
+        () = window => {}
+        () = drain.hard() => {}
     }
     warn!(tasks = context.tasks.len(), "the drain's time is over, stopping what is left");
-    timeout(GRACE, everything).await.is_ok()
+    drain.force();
+    // A service that stops at the hard end tells how it ended; one that does not is left.
+    let _ = timeout(GRACE, service).await;
 }
 
 /// Panics are logged, with where they were. What a panic says can hold a piece of what the code worked on, so in a
@@ -185,7 +185,8 @@ fn log_panics() {
         let made = payload.downcast_ref::<String>().map(String::as_str).filter(|_| cfg!(debug_assertions));
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
-        let backtrace = (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then_some(backtrace);
+        let backtrace =
+            (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then_some(backtrace);
         error!(
             place,
             thread = std::thread::current().name(),

@@ -117,7 +117,8 @@ impl Secret {
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(BadToken)?;
         let payload = || Payload { msg: sealed, aad: purpose.label() };
-        let mut opened = self.0.iter().map(|keys| keys.cipher(purpose).decrypt(&XNonce::from(*nonce), payload()));
+        let mut opened =
+            self.0.iter().map(|keys| keys.cipher(purpose).decrypt(&XNonce::from(*nonce), payload()));
         opened.find_map(Result::ok).ok_or(BadToken)
     }
 
@@ -161,7 +162,10 @@ impl Keys {
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        debug_assert!(matches!(purpose, Purpose::Session | Purpose::Resume), "seat tokens are signed, not sealed");
+        debug_assert!(
+            matches!(purpose, Purpose::Session | Purpose::Resume),
+            "seat tokens are signed, not sealed"
+        );
         if purpose == Purpose::Session { &self.session } else { &self.resume }
     }
 

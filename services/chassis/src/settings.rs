@@ -142,6 +142,8 @@ fn command<C: Settings>(name: &str) -> clap::Command {
         .bin_name(name.to_owned())
         .display_name(name.to_owned())
         .version(env!("CARGO_PKG_VERSION"))
+        .about("Part of Stroll, anonymous chat between strangers. Every setting is a flag and a variable.")
+        .long_about(None)
         .after_help(
             "A value that is secret can be in a file: name it in the variable with _FILE appended.\n\
              OpenTelemetry's own OTEL_* variables say what is pushed, and where to.",
@@ -176,7 +178,9 @@ pub fn duration(text: &str) -> Result<Duration, BadDuration> {
 
 /// Text that `EnvFilter` can't read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a level (error, warn, info, debug, trace, off) or directives such as `info,stroll_relay=debug`")]
+#[error(
+    "expected a level (error, warn, info, debug, trace, off) or directives such as `info,stroll_relay=debug`"
+)]
 struct BadFilter;
 
 fn log_filter(text: &str) -> Result<String, BadFilter> {

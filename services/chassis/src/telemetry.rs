@@ -52,30 +52,21 @@ impl Telemetry {
         let (filter, warning) = Filter::choose(filter, env::var("RUST_LOG").ok().as_deref());
         // While the SDK sets itself up, it can warn of variables that it reads itself.
         let early = layers::subscriber(style, io::stderr, &filter, None, None);
-        let pipelines = tracing::subscriber::with_default(early, || Pipelines::build(&plan, resource(name, &plan, random)));
-        let subscriber = layers::subscriber(style, io::stderr, &filter, pipelines.tracer(), pipelines.logs.as_ref());
+        let pipelines = tracing::subscriber::with_default(early, || {
+            Pipelines::build(&plan, resource(name, &plan, random))
+        });
+        // Before there is a log: the SDK finds this worth a line.
+        pipelines.make_global(&plan);
+        let subscriber =
+            layers::subscriber(style, io::stderr, &filter, pipelines.tracer(), pipelines.logs.as_ref());
         // It fails only where somebody else, such as a test, has set one up; theirs stays then.
         let _ = subscriber.try_init();
-        global::set_meter_provider(pipelines.metrics.clone());
-        global::set_text_map_propagator(propagator(&plan.propagators));
-        if let Some(traces) = &pipelines.traces {
-            global::set_tracer_provider(traces.clone());
-        }
         process::observe(name);
         for warning in plan.warnings.iter().chain(&warning) {
             warn!("{warning}");
         }
-        let telemetry = Self { pipelines };
-        telemetry.tell(&plan);
-        telemetry
-    }
-
-    fn tell(&self, plan: &Plan) {
-        for (signal, exporters) in [("traces", &plan.traces), ("metrics", &plan.metrics), ("logs", &plan.logs)] {
-            if let Some(otlp) = &exporters.otlp {
-                info!(signal, endpoint = %otlp.endpoint, protocol = %otlp.protocol, "pushing telemetry");
-            }
-        }
+        tell(&plan);
+        Self { pipelines }
     }
 
     /// Everything measured in this process.
@@ -87,6 +78,15 @@ impl Telemetry {
     /// Pushes what is left, for three seconds at most. Nothing is pushed after.
     pub async fn flush(self) {
         self.pipelines.flush().await;
+    }
+}
+
+/// Says where what is pushed goes.
+fn tell(plan: &Plan) {
+    for (signal, exporters) in [("traces", &plan.traces), ("metrics", &plan.metrics), ("logs", &plan.logs)] {
+        if let Some(otlp) = &exporters.otlp {
+            info!(signal, to = otlp.peer(), protocol = %otlp.protocol, "pushing telemetry");
+        }
     }
 }
 
@@ -110,6 +110,14 @@ impl Pipelines {
         }
     }
 
+    fn make_global(&self, plan: &Plan) {
+        global::set_meter_provider(self.metrics.clone());
+        global::set_text_map_propagator(propagator(&plan.propagators));
+        if let Some(traces) = &self.traces {
+            global::set_tracer_provider(traces.clone());
+        }
+    }
+
     fn tracer(&self) -> Option<opentelemetry_sdk::trace::SdkTracer> {
         self.traces.as_ref().map(|traces| traces.tracer("stroll"))
     }
@@ -117,9 +125,12 @@ impl Pipelines {
     async fn flush(self) {
         let Self { traces, metrics, logs, registry: _ } = self;
         // Each waits for a thread of its own, which a thread of the runtime must not.
-        let traces = push("traces", move || traces.map_or(Ok(()), |traces| traces.shutdown_with_timeout(FLUSH_TIMEOUT)));
+        let traces = push("traces", move || {
+            traces.map_or(Ok(()), |traces| traces.shutdown_with_timeout(FLUSH_TIMEOUT))
+        });
         let metrics = push("metrics", move || metrics.shutdown_with_timeout(FLUSH_TIMEOUT));
-        let logs = push("logs", move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(FLUSH_TIMEOUT)));
+        let logs =
+            push("logs", move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(FLUSH_TIMEOUT)));
         tokio::join!(traces, metrics, logs);
     }
 }
@@ -158,12 +169,13 @@ fn instance_id(random: &Random) -> String {
 }
 
 fn propagator(of: &[Propagator]) -> TextMapCompositePropagator {
-    let propagators = of.iter().map(|propagator| -> Box<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
-        match propagator {
-            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
-            Propagator::Baggage => Box::new(BaggagePropagator::new()),
-        }
-    });
+    let propagators =
+        of.iter().map(|propagator| -> Box<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
+            match propagator {
+                Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+                Propagator::Baggage => Box::new(BaggagePropagator::new()),
+            }
+        });
     TextMapCompositePropagator::new(propagators.collect())
 }
 

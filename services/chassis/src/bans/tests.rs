@@ -59,15 +59,17 @@ fn what_is_removed_or_replaced_leaves_nothing_behind() {
     assert!(view.bans.is_empty() && view.by_key.is_empty());
 }
 
+type Told = Result<WatchBansResponse, Status>;
+
 /// Moderation with nothing but the watch: it tells `in_force` to whoever begins one, and then what the test sends.
 #[derive(Clone, Default)]
 struct Scripted {
     in_force: Arc<Mutex<Vec<v1::Ban>>>,
-    watchers: Arc<Mutex<Vec<mpsc::Sender<Result<WatchBansResponse, Status>>>>>,
+    watchers: Arc<Mutex<Vec<mpsc::Sender<Told>>>>,
 }
 
 impl Scripted {
-    fn tell(&self, told: Result<WatchBansResponse, Status>) {
+    fn tell(&self, told: &Told) {
         self.watchers.lock().retain(|watcher| watcher.try_send(told.clone()).is_ok());
     }
 }
@@ -77,7 +79,10 @@ impl ModerationService for Scripted {
     type InspectStream = ReceiverStream<Result<InspectResponse, Status>>;
     type WatchBansStream = ReceiverStream<Result<WatchBansResponse, Status>>;
 
-    async fn watch_bans(&self, _: Request<WatchBansRequest>) -> Result<Response<Self::WatchBansStream>, Status> {
+    async fn watch_bans(
+        &self,
+        _: Request<WatchBansRequest>,
+    ) -> Result<Response<Self::WatchBansStream>, Status> {
         let (watcher, stream) = mpsc::channel(8);
         let bans = self.in_force.lock().clone();
         let told = WatchBansResponse { bans, synced: true, ..Default::default() };
@@ -97,7 +102,10 @@ impl ModerationService for Scripted {
         Err(Status::unimplemented("not in this test"))
     }
 
-    async fn check_access(&self, _: Request<CheckAccessRequest>) -> Result<Response<CheckAccessResponse>, Status> {
+    async fn check_access(
+        &self,
+        _: Request<CheckAccessRequest>,
+    ) -> Result<Response<CheckAccessResponse>, Status> {
         Err(Status::unimplemented("not in this test"))
     }
 
@@ -142,11 +150,11 @@ async fn a_follower_learns_of_new_bans_and_of_lifted_ones() {
     let anns = ban("1", Some(ANN), None, later);
     let malformed = v1::Ban { id: "2".into(), ..Default::default() };
     let told = vec![malformed, as_told(&anns)];
-    moderation.tell(Ok(WatchBansResponse { bans: told, ..Default::default() }));
+    moderation.tell(&Ok(WatchBansResponse { bans: told, ..Default::default() }));
     let told = tokio::time::timeout(WITHIN, news.recv()).await.expect("in time").expect("news");
     assert_eq!(told, anns);
     assert_eq!(bans.check(ANN, &[]), Some(anns));
-    moderation.tell(Ok(WatchBansResponse { lifted: vec!["1".into()], ..Default::default() }));
+    moderation.tell(&Ok(WatchBansResponse { lifted: vec!["1".into()], ..Default::default() }));
     wait_for("the lift", || bans.check(ANN, &[]).is_none()).await;
     context.drain.force();
 }
@@ -157,10 +165,10 @@ async fn known_bans_hold_while_moderation_is_away_and_the_next_snapshot_corrects
     let later = context.clock.unix_ms() + 3_600_000;
     tokio::time::timeout(WITHIN, bans.until_synced()).await.expect("synced");
     let (lifted_meanwhile, new) = (ban("1", Some(ANN), None, later), ban("2", None, Some(HOME), later));
-    moderation.tell(Ok(WatchBansResponse { bans: vec![as_told(&lifted_meanwhile)], ..Default::default() }));
+    moderation.tell(&Ok(WatchBansResponse { bans: vec![as_told(&lifted_meanwhile)], ..Default::default() }));
     wait_for("the ban", || bans.check(ANN, &[]).is_some()).await;
     moderation.in_force.lock().push(as_told(&new));
-    moderation.tell(Err(Status::unavailable("moderation goes away")));
+    moderation.tell(&Err(Status::unavailable("moderation goes away")));
     assert!(bans.synced());
     wait_for("the new ban", || bans.check(BOB, &[HOME]).is_some()).await;
     wait_for("the lift", || bans.check(ANN, &[]).is_none()).await;

@@ -132,7 +132,8 @@ impl Channel {
 
 impl Member {
     fn new(net: Net, address: SocketAddr) -> Self {
-        let connector = tower::service_fn(move |_: Uri| async move { net.connect(address).await.map(TokioIo::new) });
+        let connector =
+            tower::service_fn(move |_: Uri| async move { net.connect(address).await.map(TokioIo::new) });
         #[expect(clippy::expect_used, reason = "a socket address always makes a URI")]
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a socket address");
         let channel = endpoint
@@ -167,7 +168,8 @@ async fn follow<F>(
         }
         failing = !errors.is_empty();
         // Names that don't resolve for the moment take nothing away.
-        if !addresses.is_empty() && !(failing && addresses.len() < publish.borrow().len()) {
+        let takes_away = addresses.len() < publish.borrow().len();
+        if !(addresses.is_empty() || failing && takes_away) {
             update(&context, &publish, &addresses);
         }
         let pause = if publish.borrow().is_empty() { Duration::from_millis(200) } else { RESOLVE_INTERVAL };
@@ -216,7 +218,10 @@ impl Service<http::Request<Body>> for Channel {
         trace::inject(request.headers_mut());
         let mut channel = self.clone();
         Box::pin(async move {
-            let member = channel.known().await.ok_or_else(|| Status::unavailable("no address of the service is known"))?;
+            let member = channel
+                .known()
+                .await
+                .ok_or_else(|| Status::unavailable("no address of the service is known"))?;
             let answer = member.channel.clone().oneshot(request).await;
             let failed = match &answer {
                 Ok(response) => is_unavailable(response),
@@ -236,7 +241,9 @@ fn is_unavailable(response: &http::Response<Body>) -> bool {
 fn transport_status(error: tonic::transport::Error) -> Status {
     let status = Status::from_error(error.into());
     match status.code() {
-        Code::DeadlineExceeded | Code::Cancelled => Status::deadline_exceeded("the service did not answer in time"),
+        Code::DeadlineExceeded | Code::Cancelled => {
+            Status::deadline_exceeded("the service did not answer in time")
+        }
         _ => Status::unavailable(format!("the service cannot be reached: {}", status.message())),
     }
 }
@@ -263,7 +270,11 @@ pub fn is_transient(status: &Status) -> bool {
 ///
 /// # Errors
 /// The last failure.
-pub async fn retry<T, F>(context: &Context, budget: Duration, mut call: impl FnMut() -> F) -> Result<T, Status>
+pub async fn retry<T, F>(
+    context: &Context,
+    budget: Duration,
+    mut call: impl FnMut() -> F,
+) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -292,7 +303,14 @@ mod tests {
     fn targets_are_urls_with_a_port_and_nothing_else() {
         assert!("http://matchmaker:7001".parse::<Targets>().is_ok());
         assert!("http://127.0.0.1:1,http://[::1]:2".parse::<Targets>().is_ok());
-        for bad in ["", "matchmaker:7001", "https://matchmaker:7001", "http://matchmaker", "http://a:1/x", "http://a:1,"] {
+        for bad in [
+            "",
+            "matchmaker:7001",
+            "https://matchmaker:7001",
+            "http://matchmaker",
+            "http://a:1/x",
+            "http://a:1,",
+        ] {
             assert!(bad.parse::<Targets>().is_err(), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures_util::stream;
 use stroll_proto::v1::FILE_DESCRIPTOR_SET;
 use tonic::{service::Routes, transport::Server};
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{Context, net::Listener};
 
@@ -32,7 +32,10 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("building the reflection service")?;
-    context.tasks.spawn("grpc health", report_health(context.clone(), reporter, name));
+    let mut teller = Health { reporter, name, is_serving: None };
+    // The reporter says SERVING until it is told better.
+    teller.tell(context.readiness.missing().is_empty()).await;
+    context.tasks.spawn("grpc health", teller.follow(context.clone()));
     let incoming = stream::unfold(listener, async |listener| {
         let (stream, _) = listener.accept().await;
         Some((Ok::<_, std::io::Error>(stream), listener))
@@ -50,22 +53,36 @@ pub async fn serve(
     }
 }
 
-async fn report_health(context: Context, reporter: tonic_health::server::HealthReporter, name: &'static str) {
-    let mut interval = tokio::time::interval(HEALTH_INTERVAL);
-    let mut told = None;
-    loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = context.drain.soft() => break,
+/// What the health service says of the server as a whole and of its service.
+struct Health {
+    reporter: HealthReporter,
+    name: &'static str,
+    is_serving: Option<bool>,
+}
+
+impl Health {
+    async fn tell(&mut self, is_serving: bool) {
+        if self.is_serving.replace(is_serving) == Some(is_serving) {
+            return;
         }
-        let ready = context.readiness.missing().is_empty();
-        if told != Some(ready) {
-            told = Some(ready);
-            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-            reporter.set_service_status("", status).await;
-            reporter.set_service_status(name, status).await;
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in ["", self.name] {
+            self.reporter.set_service_status(name, status).await;
         }
     }
-    reporter.set_service_status("", ServingStatus::NotServing).await;
-    reporter.set_service_status(name, ServingStatus::NotServing).await;
+
+    async fn follow(mut self, context: Context) {
+        let mut interval = tokio::time::interval(HEALTH_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => self.tell(context.readiness.missing().is_empty()).await,
+                () = context.drain.soft() => break,
+            }
+        }
+        self.tell(false).await;
+        // This ends the streams of those who watch, which would hold up the drain.
+        for name in ["", self.name] {
+            self.reporter.clear_service_status(name).await;
+        }
+    }
 }

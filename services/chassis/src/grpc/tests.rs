@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::stream;
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
 use tonic::{
     Code, Request, Status,
     metadata::MetadataMap,
@@ -24,42 +27,52 @@ fn context() -> Context {
     Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO)
 }
 
-/// A server that remembers what it was called with.
+/// A server that remembers what it was called with. It has a runtime of its own, so that it can die with all its
+/// connections.
 struct Peer {
     address: SocketAddr,
     calls: Arc<Mutex<Vec<MetadataMap>>>,
-    stop: CancellationToken,
+    runtime: Option<Runtime>,
 }
 
 impl Peer {
-    async fn start(context: &Context) -> Self {
-        let listener = Net::Host.listen(any_port()).await.expect("to listen");
-        let address = listener.address().expect("an address");
+    async fn start() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let calls = Arc::<Mutex<Vec<MetadataMap>>>::default();
-        let stop = CancellationToken::new();
-        let (_, health) = tonic_health::server::health_reporter();
         let kept = Arc::clone(&calls);
-        let health = InterceptedService::new(health, move |request: Request<()>| {
-            kept.lock().push(request.metadata().clone());
-            Ok(request)
+        let (tell, told) = oneshot::channel();
+        runtime.spawn(async move {
+            let listener = Net::Host.listen(any_port()).await.expect("to listen");
+            tell.send(listener.address().expect("an address")).expect("somebody who asked");
+            let (_, health) = tonic_health::server::health_reporter();
+            let health = InterceptedService::new(health, move |request: Request<()>| {
+                kept.lock().push(request.metadata().clone());
+                Ok(request)
+            });
+            let incoming = stream::unfold(listener, async |listener| {
+                let (stream, _) = listener.accept().await;
+                Some((Ok::<_, std::io::Error>(stream), listener))
+            });
+            let server = tonic::transport::Server::builder().add_service(health);
+            server.serve_with_incoming(incoming).await.expect("to serve");
         });
-        let incoming = stream::unfold(listener, async |listener| {
-            let (stream, _) = listener.accept().await;
-            Some((Ok::<_, std::io::Error>(stream), listener))
-        });
-        let stopped = stop.clone();
-        context.tasks.spawn("peer", async move {
-            let serving = tonic::transport::Server::builder().add_service(health);
-            tokio::select! {
-                served = serving.serve_with_incoming(incoming) => served.expect("to serve"),
-                () = stopped.cancelled() => {}
-            }
-        });
-        Self { address, calls, stop }
+        Self { address: told.await.expect("an address"), calls, runtime: Some(runtime) }
     }
 
     fn count(&self) -> usize {
         self.calls.lock().len()
+    }
+
+    fn die(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.die();
     }
 }
 
@@ -100,7 +113,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 #[tokio::test]
 async fn calls_go_to_all_addresses_in_turn_each_with_its_deadline() {
     let context = context();
-    let peers = [Peer::start(&context).await, Peer::start(&context).await];
+    let peers = [Peer::start().await, Peer::start().await];
     let channel = Channel::new(&context, targets(&peers.each_ref().map(|peer| peer.address)));
     check_surely(&context, &channel).await;
     let before = peers.each_ref().map(Peer::count);
@@ -117,7 +130,7 @@ async fn calls_go_to_all_addresses_in_turn_each_with_its_deadline() {
 #[tokio::test]
 async fn an_address_that_died_is_passed_over() {
     let context = context();
-    let [living, dying] = [Peer::start(&context).await, Peer::start(&context).await];
+    let [living, mut dying] = [Peer::start().await, Peer::start().await];
     let addresses = [living.address, dying.address, nowhere().await];
     let channel = Channel::new(&context, targets(&addresses));
     until("both are called", async || {
@@ -125,7 +138,7 @@ async fn an_address_that_died_is_passed_over() {
         living.count() > 0 && dying.count() > 0
     })
     .await;
-    dying.stop.cancel();
+    dying.die();
     let (died_at, before) = (dying.count(), living.count());
     let began = Instant::now();
     for _ in 0..20 {
@@ -138,7 +151,7 @@ async fn an_address_that_died_is_passed_over() {
 #[tokio::test]
 async fn addresses_that_change_are_followed() {
     let context = context();
-    let [old, new] = [Peer::start(&context).await, Peer::start(&context).await];
+    let [old, new] = [Peer::start().await, Peer::start().await];
     let known = Arc::new(Mutex::new(BTreeSet::from([old.address])));
     let resolved = Arc::clone(&known);
     let channel = Channel::following(&context, move || {
@@ -226,8 +239,9 @@ async fn health_follows_readiness_and_goes_off_with_the_drain() {
     context.drain.begin();
     let then = timeout(SECOND, watch.message()).await.expect("news of the drain").expect("a message");
     assert_eq!(then.expect("a message").status(), ServingStatus::NotServing);
-    drop(watch);
-    drop(channel);
+    let end = timeout(SECOND, watch.message()).await.expect("the stream's end").expect("an end");
+    assert_eq!(end, None, "who watches does not hold up the drain");
+    drop((watch, channel));
     timeout(5 * SECOND, context.tasks.finished()).await.expect("the server ends when nobody is left");
 }
 

@@ -21,9 +21,8 @@ pub(super) fn inject(headers: &mut HeaderMap) {
 
 /// Makes `span` a child of the caller's, from a request's metadata.
 pub fn continue_from_metadata(span: &Span, metadata: &tonic::metadata::MetadataMap) {
-    let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
-        propagator.extract(&Metadata(metadata))
-    });
+    let parent =
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Metadata(metadata)));
     if parent.span().span_context().is_valid() {
         // It fails only if the span is disabled or has begun to record; then there is nothing to connect.
         let _ = span.set_parent(parent);

@@ -111,7 +111,9 @@ impl<E: Fn(&str) -> Option<OsString>> Collector<E> {
         let file_variable = format!("{variable}_FILE");
         let path = if is_secret { self.text_of(&file_variable)? } else { None };
         match (value, path) {
-            (Some(_), Some(_)) => Err(format!("{variable} and {file_variable} are both set, only one may be")),
+            (Some(_), Some(_)) => {
+                Err(format!("{variable} and {file_variable} are both set, only one may be"))
+            }
             (Some(value), None) => Ok(Some((variable.to_owned(), value))),
             (None, Some(path)) => match std::fs::read_to_string(&path) {
                 Ok(content) => Ok(Some((file_variable, content.trim().to_owned()))),
@@ -253,7 +255,9 @@ fn reason(error: &clap::Error) -> String {
     match (error.kind(), error.get(ContextKind::ValidValue)) {
         (ErrorKind::ArgumentConflict, _) => "given more than once".to_owned(),
         (ErrorKind::TooManyValues, _) => "takes no value".to_owned(),
-        (_, Some(ContextValue::Strings(valid))) if !valid.is_empty() => format!("expected {}", valid.join(", ")),
+        (_, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
+            format!("expected {}", valid.join(", "))
+        }
         _ => "a value is missing".to_owned(),
     }
 }

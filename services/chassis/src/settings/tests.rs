@@ -77,7 +77,8 @@ fn a_flag_wins_over_its_variable_and_both_over_the_default() {
         ("STROLL_ON_FAILURE", ""),
         ("STROLL_LOG", "warn,stroll_relay=debug"),
     ];
-    let parsed = parse_with(&["--connections", "7", "--admin-listen=[::1]:0"], &environment).expect("good settings");
+    let parsed =
+        parse_with(&["--connections", "7", "--admin-listen=[::1]:0"], &environment).expect("good settings");
     assert_eq!((parsed.service.connections, parsed.service.kind), (7, true));
     assert_eq!(parsed.common.drain, Duration::from_secs(120));
     assert_eq!(parsed.common.admin_listen.to_string(), "[::1]:0");
@@ -121,23 +122,34 @@ fn everything_that_is_wrong_is_told_at_once() {
 #[test]
 fn a_single_mistake_is_told_as_what_it_is() {
     let good = |more: &[(&'static str, &'static str)]| [&GOOD, more].concat();
-    let cases: [(&[&str], Vec<(&str, &str)>, &str); 9] = [
+    type Case = (&'static [&'static str], Vec<(&'static str, &'static str)>, &'static str);
+    let cases: [Case; 9] = [
         (&[], vec![GOOD[0]], "--secret (STROLL_SECRET, STROLL_SECRET_FILE) is required"),
         (&["--connections=0"], good(&[]), "--connections has to be above 0"),
         (&[], good(&[("STROLL_CONNECTIONS", "0")]), "--connections has to be above 0"),
         (&["--drain"], good(&[]), "--drain: a value is missing"),
         (&["--drain=1s", "--drain=2s"], good(&[]), "--drain: given more than once"),
         (&["--kind=true"], good(&[]), "--kind: invalid value 'true': takes no value"),
-        (&[], good(&[("STROLL_ADMIN_LISTEN", "9080")]), "STROLL_ADMIN_LISTEN: invalid value '9080': invalid socket \
-          address syntax"),
-        (&[], good(&[("STROLL_PEERS", "peer:1")]), "STROLL_PEERS: invalid value 'peer:1': expected \
-          `http://name:port`, got `peer:1`"),
-        (&["--peers=http://peer:1", "--secret=c2hvcnQ="], vec![], "--secret: a secret has at least 32 bytes before \
-          base64; make one with `head -c 32 /dev/urandom | base64`"),
+        (
+            &[],
+            good(&[("STROLL_ADMIN_LISTEN", "9080")]),
+            "STROLL_ADMIN_LISTEN: invalid value '9080': invalid socket \
+          address syntax",
+        ),
+        (
+            &[],
+            good(&[("STROLL_PEERS", "peer:1")]),
+            "STROLL_PEERS: invalid value 'peer:1': expected \
+          `http://name:port`, got `peer:1`",
+        ),
+        (
+            &["--peers=http://peer:1", "--secret=c2hvcnQ="],
+            vec![],
+            "--secret: a secret has at least 32 bytes before \
+          base64; make one with `head -c 32 /dev/urandom | base64`",
+        ),
     ];
     for (arguments, environment, expected) in cases {
-        let environment: HashMap<_, _> = environment.into_iter().collect();
-        let environment: Vec<_> = environment.into_iter().collect();
         assert_eq!(problems(arguments, &environment), [expected], "{arguments:?} {environment:?}");
     }
 }
@@ -168,7 +180,8 @@ fn a_secret_may_be_in_a_file_but_not_in_two_places() {
     assert_eq!(told.len(), 2, "what can't be read is not told as missing too: {told:?}");
 
     // What is not secret has no file.
-    let parsed = parse_with(&[], &[GOOD[0], GOOD[1], ("STROLL_DRAIN_FILE", "/nowhere")]).expect("good settings");
+    let parsed =
+        parse_with(&[], &[GOOD[0], GOOD[1], ("STROLL_DRAIN_FILE", "/nowhere")]).expect("good settings");
     assert_eq!(parsed.common.drain, Duration::from_secs(60));
 }
 
@@ -176,14 +189,15 @@ fn a_secret_may_be_in_a_file_but_not_in_two_places() {
 fn no_secret_is_ever_echoed() {
     let bad = "Zm9v-not-a-secret";
     let file = file_with(bad);
-    let cases: [(Vec<String>, Vec<(&str, &str)>); 3] = [
-        (vec![format!("--secret={bad}")], vec![GOOD[0]]),
-        (vec![], vec![GOOD[0], ("STROLL_SECRET", bad)]),
-        (vec![], vec![GOOD[0], ("STROLL_SECRET_FILE", file.path().to_str().expect("a path"))]),
+    let path = file.path().to_str().expect("a path");
+    let argument = format!("--secret={bad}");
+    let arguments: &[&str] = &[&argument];
+    let cases = [
+        problems(arguments, &[GOOD[0]]),
+        problems(&[], &[GOOD[0], ("STROLL_SECRET", bad)]),
+        problems(&[], &[GOOD[0], ("STROLL_SECRET_FILE", path)]),
     ];
-    for (arguments, environment) in cases {
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let told = problems(&arguments, &environment);
+    for told in cases {
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("a secret is base64 text") && !told[0].contains(bad), "{told:?}");
     }
@@ -204,7 +218,8 @@ fn help_and_version_are_no_errors_and_tell_every_variable() {
 
 #[test]
 fn durations_have_a_unit_or_are_seconds() {
-    let good = [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000), ("7", 7_000), (" 1 s", 1_000)];
+    let good =
+        [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000), ("7", 7_000), (" 1 s", 1_000)];
     for (text, expected) in good {
         assert_eq!(duration(text).map(|found| found.as_millis()), Ok(expected), "{text}");
     }

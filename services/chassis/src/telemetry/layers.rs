@@ -43,9 +43,10 @@ impl Filter {
         let Some(text) = given else { return (Self("info".to_owned()), None) };
         match EnvFilter::builder().parse(text) {
             Ok(_) => (Self(text.to_owned()), None),
-            Err(error) => {
-                (Self("info".to_owned()), Some(format!("RUST_LOG: {error}, ignoring `{text}` and logging `info`")))
-            }
+            Err(error) => (
+                Self("info".to_owned()),
+                Some(format!("RUST_LOG: {error}, ignoring `{text}` and logging `info`")),
+            ),
         }
     }
 
@@ -68,7 +69,8 @@ where
     let layers: Vec<BoxedLayer> = [
         Some(lines(style, output).with_filter(filter.build()).boxed()),
         tracer.map(|tracer| {
-            let filter = LevelFilter::INFO.and(filter_fn(is_ours)).and(filter_fn(|metadata| !is_task(metadata)));
+            let filter =
+                LevelFilter::INFO.and(filter_fn(is_ours)).and(filter_fn(|metadata| !is_task(metadata)));
             tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_filter(filter).boxed()
         }),
         logs.map(|logs| {

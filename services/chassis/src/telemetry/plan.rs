@@ -42,6 +42,15 @@ pub(super) struct Otlp {
     pub(super) timeout: Duration,
 }
 
+impl Otlp {
+    /// Where it pushes to, without path and password.
+    pub(super) fn peer(&self) -> String {
+        let uri = self.endpoint.parse::<Uri>().unwrap_or_default();
+        let port = uri.port_u16().map(|port| format!(":{port}"));
+        format!("{}{}", uri.host().unwrap_or_default(), port.unwrap_or_default())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Grpc,
@@ -80,7 +89,8 @@ impl Plan {
     pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let mut reader = Reader { variable, warnings: Vec::new() };
         let (is_disabled, propagators) = (reader.is_disabled(), reader.propagators());
-        let mut exporters = |signal| if is_disabled { Exporters::default() } else { reader.exporters(signal) };
+        let mut exporters =
+            |signal| if is_disabled { Exporters::default() } else { reader.exporters(signal) };
         let (traces, metrics, logs) = (exporters(&TRACES), exporters(&METRICS), exporters(&LOGS));
         Self {
             traces,
@@ -113,7 +123,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     fn warn(&mut self, name: &str, value: &str, problem: &str) {
-        self.warnings.push(format!("{name}: {problem}, ignoring `{value}`"));
+        self.note(format!("{name}: {problem}, ignoring `{value}`"));
+    }
+
+    /// Once, though a variable for all signals is read for each.
+    fn note(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn is_disabled(&mut self) -> bool {
@@ -214,16 +231,15 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             _ => value.clone(),
         };
         let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
-        match uri.as_ref().and_then(Uri::scheme_str) {
-            Some("http") => {}
-            Some("https") => {
-                self.warn(&name, &value, "TLS is not built in, push to a collector nearby over http");
-                return None;
-            }
-            _ => {
-                self.warn(&name, &value, "expected an http URL");
-                return None;
-            }
+        let problem = match uri.as_ref().and_then(Uri::scheme_str) {
+            Some("http") => None,
+            Some("https") => Some("TLS is not built in, push to a collector nearby over http"),
+            _ => Some("expected an http URL"),
+        };
+        if let Some(problem) = problem {
+            // Not with its value, in which there can be a password.
+            self.note(format!("{name}: {problem}, ignoring it"));
+            return None;
         }
         let is_general = name == "OTEL_EXPORTER_OTLP_ENDPOINT";
         let has_path = protocol == Protocol::HttpProtobuf && is_general;
@@ -305,15 +321,27 @@ mod tests {
                 ["grpc http://localhost:4317", "grpc http://localhost:4317", ""],
             ),
             (
-                &[("OTEL_TRACES_EXPORTER", " console , otlp,console"), ("OTEL_METRICS_EXPORTER", "prometheus")],
+                &[
+                    ("OTEL_TRACES_EXPORTER", " console , otlp,console"),
+                    ("OTEL_METRICS_EXPORTER", "prometheus"),
+                ],
                 ["http http://localhost:4318/v1/traces + console", "", ""],
             ),
             (
-                &[ENDPOINT, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"), ("OTEL_METRICS_EXPORTER", "prometheus")],
+                &[
+                    ENDPOINT,
+                    ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"),
+                    ("OTEL_METRICS_EXPORTER", "prometheus"),
+                ],
                 ["http http://collector:4318/v1/traces", "", "grpc http://collector:4318/"],
             ),
             (
-                &[ENDPOINT, ("OTEL_TRACES_EXPORTER", ""), ("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")],
+                &[
+                    ENDPOINT,
+                    ("OTEL_TRACES_EXPORTER", ""),
+                    ("OTEL_METRICS_EXPORTER", "none"),
+                    ("OTEL_LOGS_EXPORTER", "none"),
+                ],
                 ["http http://collector:4318/v1/traces", "", ""],
             ),
             (
@@ -350,10 +378,31 @@ mod tests {
             (("OTEL_RESOURCE_ATTRIBUTES", "nonsense"), http, "expected `key=value`"),
         ];
         for (bad, traces, warning) in cases {
-            let plan = plan(&[ENDPOINT, ("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none"), bad]);
+            let plan =
+                plan(&[ENDPOINT, ("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none"), bad]);
             assert_eq!(told(&plan), [traces, "", ""], "{bad:?}");
             assert_eq!(plan.warnings.len(), 1, "{bad:?}: {:?}", plan.warnings);
             assert!(plan.warnings[0].starts_with(bad.0) && plan.warnings[0].contains(warning), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_for_all_signals_is_told_once() {
+        let plan = plan(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "x"),
+        ]);
+        assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn a_password_in_an_endpoint_is_told_to_nobody() {
+        let name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let used = plan(&[(name, "http://me:hush@[::1]:4318/v1")]).traces.otlp.map(|otlp| otlp.peer());
+        assert_eq!(used.as_deref(), Some("[::1]:4318"));
+        for bad in ["https://me:hush@collector", "hush"] {
+            let told = plan(&[(name, bad)]).warnings;
+            assert!(told.len() == 1 && !told[0].contains("hush"), "{told:?}");
         }
     }
 
@@ -382,6 +431,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
             ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "500"),
         ]);
+        assert_eq!(plan.traces.otlp.as_ref().map(Otlp::peer).as_deref(), Some("collector:4318"));
         assert_eq!(plan.service_name.as_deref(), Some("edge"));
         let attributes = [("deployment.environment.name", "test"), ("k8s.pod.name", "a=b")];
         assert_eq!(plan.attributes, attributes.map(|(key, value)| (key.to_owned(), value.to_owned())));

@@ -6,7 +6,8 @@ use tokio::runtime::Handle;
 /// Starts to observe the process called `name`, whose runtime is the current one.
 pub(super) fn observe(name: &str) {
     let meter = global::meter("stroll-chassis");
-    let build = [KeyValue::new("program", name.to_owned()), KeyValue::new("version", env!("CARGO_PKG_VERSION"))];
+    let build =
+        [KeyValue::new("program", name.to_owned()), KeyValue::new("version", env!("CARGO_PKG_VERSION"))];
     meter
         .u64_observable_gauge("stroll.build.info")
         .with_description("Which build this is, in attributes; always 1")
@@ -33,7 +34,8 @@ pub(super) fn observe(name: &str) {
         .with_description("Time that the runtime's workers were busy, of all together")
         .with_callback(move |observer| {
             let workers = 0..runtime.num_workers();
-            let busy: f64 = workers.map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64()).sum();
+            let busy: f64 =
+                workers.map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64()).sum();
             observer.observe(busy, &[]);
         })
         .build();

@@ -68,7 +68,8 @@ impl LogsService for Collector {
 
 impl Collector {
     async fn serve_grpc(&self, context: &Context) -> SocketAddr {
-        let listener = context.net.listen("127.0.0.1:0".parse().expect("an address")).await.expect("to listen");
+        let listener =
+            context.net.listen("127.0.0.1:0".parse().expect("an address")).await.expect("to listen");
         let address = listener.address().expect("an address");
         let routes = Routes::new(TraceServiceServer::new(self.clone()))
             .add_service(MetricsServiceServer::new(self.clone()))
@@ -81,7 +82,8 @@ impl Collector {
     }
 
     async fn serve_http(&self, context: &Context) -> SocketAddr {
-        let listener = context.net.listen("127.0.0.1:0".parse().expect("an address")).await.expect("to listen");
+        let listener =
+            context.net.listen("127.0.0.1:0".parse().expect("an address")).await.expect("to listen");
         let address = listener.address().expect("an address");
         let (traces, metrics, logs) = (self.traces.clone(), self.metrics.clone(), self.logs.clone());
         let router = Router::new()
@@ -89,7 +91,10 @@ impl Collector {
             .route("/v1/metrics", post(async move |body: Bytes| keep(&metrics, body)))
             .route("/v1/logs", post(async move |body: Bytes| keep(&logs, body)));
         let context = context.clone();
-        context.tasks.clone().spawn("collector", async move { crate::http::serve(&context, listener, router).await });
+        context
+            .tasks
+            .clone()
+            .spawn("collector", async move { crate::http::serve(&context, listener, router).await });
         address
     }
 
@@ -102,7 +107,10 @@ impl Collector {
     fn log_lines(&self) -> Vec<opentelemetry_proto::tonic::logs::v1::LogRecord> {
         let requests = self.logs.lock();
         let resources = requests.iter().flat_map(|request| &request.resource_logs);
-        resources.flat_map(|resource| &resource.scope_logs).flat_map(|scope| scope.log_records.clone()).collect()
+        resources
+            .flat_map(|resource| &resource.scope_logs)
+            .flat_map(|scope| scope.log_records.clone())
+            .collect()
     }
 
     fn metric_names(&self) -> Vec<String> {
@@ -166,7 +174,13 @@ async fn work(plan: &Plan) -> Output {
     let output = Output::default();
     let subscriber = {
         let (output, filter) = (output.clone(), Filter::choose(Some("info"), None).0);
-        layers::subscriber(Style::Json, move || output.clone(), &filter, pipelines.tracer(), pipelines.logs.as_ref())
+        layers::subscriber(
+            Style::Json,
+            move || output.clone(),
+            &filter,
+            pipelines.tracer(),
+            pipelines.logs.as_ref(),
+        )
     };
     pipelines.metrics.meter("stroll-test").u64_counter("stroll.test.finds").build().add(3, &[]);
     tracing::subscriber::with_default(subscriber, || {
@@ -227,10 +241,15 @@ async fn flushing_to_a_collector_that_does_not_answer_takes_no_longer_than_it_ma
     let listener = Net::Host.listen("127.0.0.1:0".parse().expect("an address")).await.expect("to listen");
     let endpoint = format!("http://{}", listener.address().expect("an address"));
     for protocol in ["grpc", "http/protobuf"] {
-        let plan = plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let plan =
+            plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
         let began = tokio::time::Instant::now();
         work(&plan).await;
-        assert!(began.elapsed() < FLUSH_TIMEOUT + Duration::from_secs(1), "{protocol}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < FLUSH_TIMEOUT + Duration::from_secs(1),
+            "{protocol}: {:?}",
+            began.elapsed()
+        );
     }
 }
 
@@ -241,7 +260,10 @@ async fn lines_are_flat_json_and_name_their_trace() {
     assert_eq!(lines[0]["message"], "outside");
     assert_eq!(lines[0].get("trace_id"), None);
     let found = &lines[1];
-    assert_eq!((&found["message"], &found["level"], &found["tickets"]), (&"found".into(), &"INFO".into(), &2.into()));
+    assert_eq!(
+        (&found["message"], &found["level"], &found["tickets"]),
+        (&"found".into(), &"INFO".into(), &2.into())
+    );
     assert_eq!(found["target"], "stroll_chassis::telemetry::tests");
     assert_eq!((&found["span"]["name"], &found["span"]["mode"]), (&"find".into(), &"text".into()));
     assert!(found["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{found}");
