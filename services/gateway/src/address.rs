@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_are_believed_only_from_trusted_hops() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network"), "fd00::/8".parse().expect("a network")];
+        let trusted: Vec<IpNet> =
+            vec!["10.0.0.0/8".parse().expect("a network"), "fd00::/8".parse().expect("a network")];
         let cases = [
             ("192.0.2.9:1", "198.51.100.1", "192.0.2.9"),
             ("10.0.0.1:1", "", "10.0.0.1"),

@@ -198,7 +198,8 @@ impl Hub {
     /// A client sent a frame on `outbox`'s socket. A socket that was replaced has no say any more.
     pub fn frame(self: &Arc<Self>, slot: &Arc<Slot>, outbox: &Arc<Outbox>, frame: ClientFrame) {
         // The root of the trace that goes on through pool, pairing and relay.
-        let span = if matches!(frame, ClientFrame::Find(_)) { info_span!("find") } else { tracing::Span::none() };
+        let span =
+            if matches!(frame, ClientFrame::Find(_)) { info_span!("find") } else { tracing::Span::none() };
         let _entered = span.enter();
         let mut inner = slot.inner.lock();
         if inner.socket.as_ref().is_some_and(|socket| Arc::ptr_eq(socket, outbox)) {
@@ -399,7 +400,8 @@ impl Hub {
     fn relay_frame(self: &Arc<Self>, link: &Arc<Link>, frame: RelayFrame) {
         let (Some(slot), Some(body)) = (link.slot(frame.handle), frame.body) else { return };
         let mut inner = slot.inner.lock();
-        let of = |seat: &Option<crate::slot::Seat>| seat.as_ref().is_some_and(|seat| seat.is(link, frame.handle));
+        let of =
+            |seat: &Option<crate::slot::Seat>| seat.as_ref().is_some_and(|seat| seat.is(link, frame.handle));
         if of(&inner.seat) {
             self.tell_locked(&slot, &mut inner, |session, env| session.on_relay(body, env));
         } else if of(&inner.past_seat) {

@@ -28,11 +28,7 @@ mod ws;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, routing::get};
-use chassis::{
-    Context,
-    grpc::Channel,
-    net::Listener,
-};
+use chassis::{Context, grpc::Channel, net::Listener};
 use tracing::info;
 
 pub use crate::config::{Config, Limits, Origin, Public};

@@ -248,7 +248,9 @@ mod tests {
         admission.leave(address(1));
         admission.enter(address(1)).expect("the sixth try");
         admission.leave(address(1));
-        let Err(Turned::TooOften(wait)) = admission.enter(address(1)) else { panic!("the seventh within a minute") };
+        let Err(Turned::TooOften(wait)) = admission.enter(address(1)) else {
+            panic!("the seventh within a minute")
+        };
         tokio::time::sleep(wait).await;
         admission.enter(address(1)).expect("after the time that was told");
     }

@@ -30,7 +30,9 @@ impl Metrics {
             sessions: meter
                 .i64_up_down_counter("stroll.gateway.sessions")
                 .with_unit("{session}")
-                .with_description("Sessions by what they do: idle, waiting, chatting; and online: those with a socket")
+                .with_description(
+                    "Sessions by what they do: idle, waiting, chatting; and online: those with a socket",
+                )
                 .build(),
             handshakes: meter
                 .u64_counter("stroll.gateway.handshakes")
@@ -60,7 +62,9 @@ impl Metrics {
             overdue: meter
                 .u64_counter("stroll.gateway.tickets.again")
                 .with_unit("{ticket}")
-                .with_description("Tickets put into the pool again: the other side did not show up, or the store lost them")
+                .with_description(
+                    "Tickets put into the pool again: the other side did not show up, or the store lost them",
+                )
                 .build(),
             relays: meter
                 .i64_up_down_counter("stroll.gateway.relays")
@@ -71,7 +75,9 @@ impl Metrics {
                 .f64_histogram("stroll.gateway.match.duration")
                 .with_unit("s")
                 .with_description("From `find` to `matched`")
-                .with_boundaries(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0])
+                .with_boundaries(vec![
+                    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+                ])
                 .build(),
         }
     }

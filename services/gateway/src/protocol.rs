@@ -106,7 +106,10 @@ pub struct Hello {
 
 impl fmt::Debug for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hello").field("adult", &self.adult).field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Hello")
+            .field("adult", &self.adult)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,19 +222,53 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
-    Welcome { session: String, online: u64, limits: Limits },
+    Welcome {
+        session: String,
+        online: u64,
+        limits: Limits,
+    },
     Idle,
-    Waiting { interests: Vec<String>, patience_ms: u64 },
+    Waiting {
+        interests: Vec<String>,
+        patience_ms: u64,
+    },
     Matched(Box<Matched>),
-    Message { seq: u64, text: Private, from: From },
-    Signal { seq: u64, data: Box<RawJson> },
-    Ack { seq: u64 },
-    Typing { on: bool, from: From },
-    Resumed { chat: String, received: u64 },
-    Stranger { state: Presence },
-    Ended { chat: String, by: By, #[serde(skip_serializing_if = "Option::is_none")] reason: Option<String> },
-    Notice { code: String, text: String },
-    Reported { case: String },
+    Message {
+        seq: u64,
+        text: Private,
+        from: From,
+    },
+    Signal {
+        seq: u64,
+        data: Box<RawJson>,
+    },
+    Ack {
+        seq: u64,
+    },
+    Typing {
+        on: bool,
+        from: From,
+    },
+    Resumed {
+        chat: String,
+        received: u64,
+    },
+    Stranger {
+        state: Presence,
+    },
+    Ended {
+        chat: String,
+        by: By,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    Notice {
+        code: String,
+        text: String,
+    },
+    Reported {
+        case: String,
+    },
     Error(Refusal),
 }
 
@@ -370,7 +407,8 @@ impl ClientFrame {
             #[serde(rename = "type", borrow)]
             kind: Cow<'a, str>,
         }
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| bad_frame("a frame is a JSON object with a string `type`"))?;
+        let envelope: Envelope<'_> = serde_json::from_str(text)
+            .map_err(|_| bad_frame("a frame is a JSON object with a string `type`"))?;
         match &*envelope.kind {
             "hello" => fields(text).map(Self::Hello),
             "find" => fields(text).and_then(RawFind::check).map(Self::Find),
@@ -531,7 +569,8 @@ fn check_languages(tags: &[String]) -> Result<Vec<String>, Refusal> {
     }
     let mut primaries = Vec::with_capacity(tags.len());
     for tag in tags {
-        let primary = primary_subtag(tag).ok_or_else(|| bad_value("a language is a BCP 47 tag such as `en` or `pt-BR`"))?;
+        let primary = primary_subtag(tag)
+            .ok_or_else(|| bad_value("a language is a BCP 47 tag such as `en` or `pt-BR`"))?;
         if !primaries.contains(&primary) {
             primaries.push(primary);
         }
@@ -584,7 +623,10 @@ mod tests {
             (&format!(r#"{{"type":"report","reason":"spam","comment":"{long}"}}"#), Code::TooLong),
             (r#"{"type":"find"}"#, Code::BadFrame),
             (r#"{"type":"find","mode":"smell"}"#, Code::BadFrame),
-            (r#"{"type":"find","mode":"text","interests":["1","2","3","4","5","6","7","8","9","10","11"]}"#, Code::BadValue),
+            (
+                r#"{"type":"find","mode":"text","interests":["1","2","3","4","5","6","7","8","9","10","11"]}"#,
+                Code::BadValue,
+            ),
             (&format!(r#"{{"type":"find","mode":"text","interests":["{}"]}}"#, &long[..65]), Code::TooLong),
             (r#"{"type":"find","mode":"text","languages":["english!"]}"#, Code::BadValue),
             (r#"{"type":"find","mode":"text","languages":["a","b","c","d","e","f"]}"#, Code::BadValue),
@@ -605,7 +647,9 @@ mod tests {
         assert_eq!(find.interests, ["Rust", "Chess"]);
         assert_eq!(find.languages, ["pt", "en"]);
         assert_eq!(find.patience_ms, DEFAULT_PATIENCE_MS);
-        let Ok(ClientFrame::Find(find)) = ClientFrame::parse(r#"{"type":"find","mode":"video","patience_ms":9}"#) else {
+        let Ok(ClientFrame::Find(find)) =
+            ClientFrame::parse(r#"{"type":"find","mode":"video","patience_ms":9}"#)
+        else {
             panic!("a good frame")
         };
         assert_eq!((find.patience_ms, find.mode), (0, Mode::Video));
@@ -614,7 +658,8 @@ mod tests {
     #[test]
     fn messages_count_characters_and_debug_never_shows_them() {
         let text = "é".repeat(MAX_MESSAGE_CHARS);
-        let frame = ClientFrame::parse(&format!(r#"{{"type":"message","seq":1,"text":"{text}"}}"#)).expect("2,000 characters");
+        let frame = ClientFrame::parse(&format!(r#"{{"type":"message","seq":1,"text":"{text}"}}"#))
+            .expect("2,000 characters");
         assert_eq!(format!("{frame:?}"), "Message { seq: 1, text: REDACTED }");
         let hello = ClientFrame::parse(r#"{"type":"hello","session":"topsecret"}"#).expect("a hello");
         assert!(!format!("{hello:?}").contains("topsecret"));

@@ -12,7 +12,8 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use prost::Message as _;
 use stroll_proto::v1::{
-    ConnectRequest, Decline, GatewayFrame, RelayFrame, gateway_frame::Body, relay_service_client::RelayServiceClient,
+    ConnectRequest, Decline, GatewayFrame, RelayFrame, gateway_frame::Body,
+    relay_service_client::RelayServiceClient,
 };
 use tokio::sync::{Notify, mpsc};
 use tonic::Status;
@@ -85,7 +86,9 @@ impl Relays {
         };
         match ended {
             Ok(()) => info!(relay = %address, "relay stream ended"),
-            Err(status) => warn!(relay = %address, code = ?status.code(), cause = status.message(), "relay lost"),
+            Err(status) => {
+                warn!(relay = %address, code = ?status.code(), cause = status.message(), "relay lost")
+            }
         }
         self.metrics.relay(-1);
         link.stop();

@@ -7,7 +7,11 @@ use chassis::id::{AddressHash, SessionId};
 use parking_lot::Mutex;
 use stroll_proto::v1::{Subject, gateway_frame::Body};
 
-use crate::{outbox::Outbox, relays::Link, session::{Activity, Session}};
+use crate::{
+    outbox::Outbox,
+    relays::Link,
+    session::{Activity, Session},
+};
 
 /// One session's place. All that belongs to it is under one lock, which is never held over an await.
 #[derive(Debug)]

@@ -33,11 +33,13 @@ impl Stats {
         *self.0.lock() = Some((cluster, Instant::now()));
     }
 
-    /// The cluster's numbers, at most five seconds old; this gateway's own where those aren't to be had.
+    /// The cluster's numbers, at most five seconds old; this gateway's own where those aren't to be had. Nobody is told that
+    /// fewer are online than are here.
     #[must_use]
     pub fn read(&self, hub: &Hub) -> Numbers {
         let heard = self.0.lock().filter(|(_, at)| at.elapsed() <= MAX_AGE);
-        let GatewayLoad { online, waiting, chatting } = heard.map_or_else(|| hub.load(), |(cluster, _)| cluster);
-        Numbers { online, waiting, chatting }
+        let own = hub.load();
+        let GatewayLoad { online, waiting, chatting } = heard.map_or(own, |(cluster, _)| cluster);
+        Numbers { online: online.max(own.online), waiting, chatting }
     }
 }

@@ -113,7 +113,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_token_comes_back_until_it_expires_and_a_forged_one_never() {
-        let (context, other) = (context(), Context::new(Secret::ephemeral(&Random::seeded(2)), Duration::ZERO));
+        let (context, other) =
+            (context(), Context::new(Secret::ephemeral(&Random::seeded(2)), Duration::ZERO));
         let known = Known { session: SessionId([7; 16]), consent: true };
         let token = for_session(&context, known);
         assert_eq!(read_session(&context, &token), Some(known));

@@ -8,8 +8,8 @@ use chassis::{
     id::{ChatId, Epoch, Seat, TicketId},
 };
 use stroll_proto::v1::{
-    Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse, WatchOpen,
-    watch_assignments_request::Kind as Up, watch_assignments_response::Kind as Down,
+    Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse,
+    WatchOpen, watch_assignments_request::Kind as Up, watch_assignments_response::Kind as Down,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,11 +33,14 @@ pub async fn follow(hub: Arc<Hub>) {
     let mut backoff =
         Backoff::new(Duration::from_millis(50), Duration::from_secs(1), hub.context.random.clone());
     let mut after = String::new();
+    let mut failing = false;
     let hard = hub.context.drain.hard();
     tokio::pin!(hard);
     loop {
         let mut connected = || {
             backoff.reset();
+            failing = false;
+            info!("watching assignments");
             // It stays so: a gateway without matchmakers still carries its chats.
             ready.met();
         };
@@ -45,8 +48,9 @@ pub async fn follow(hub: Arc<Hub>) {
             ended = watch(&hub, &mut after, &mut connected) => ended,
             () = &mut hard => return,
         };
-        if let Err(status) = ended {
-            warn!(code = ?status.code(), cause = status.message(), "the watch of assignments ended, beginning anew");
+        if let (Err(status), false) = (ended, failing) {
+            failing = true;
+            warn!(code = ?status.code(), cause = status.message(), "assignments cannot be watched, trying on");
         }
         backoff.pause().await;
     }
@@ -58,7 +62,6 @@ async fn watch(hub: &Arc<Hub>, after: &mut String, connected: &mut impl FnMut())
     send(&up, Up::Open(open)).await?;
     let mut down =
         hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)).await?.into_inner();
-    info!("watching assignments");
     let mut interval = tokio::time::interval(LOAD_INTERVAL);
     let mut first = true;
     loop {

@@ -125,7 +125,9 @@ impl Permit {
             }
             Err(Turned::Overloaded(wait)) => ("overloaded", turn_away(StatusCode::SERVICE_UNAVAILABLE, wait)),
             Err(Turned::TooOften(wait)) => ("too_often", turn_away(StatusCode::TOO_MANY_REQUESTS, wait)),
-            Err(Turned::TooMany) => ("too_many", turn_away(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(30))),
+            Err(Turned::TooMany) => {
+                ("too_many", turn_away(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(30)))
+            }
         };
         hub.metrics.handshake(outcome);
         Err(Box::new(refused))
@@ -300,7 +302,8 @@ impl Connection {
             return Some(Close::IdleTooLong);
         }
         // Silence is noticed when it is over, not at the next ping after.
-        self.next_look = (now + PING_INTERVAL).min((self.last_heard + SILENCE).max(now + Duration::from_secs(1)));
+        self.next_look =
+            (now + PING_INTERVAL).min((self.last_heard + SILENCE).max(now + Duration::from_secs(1)));
         let ping = self.socket.send(Message::Ping(axum::body::Bytes::new()));
         match tokio::time::timeout(WRITE_TIMEOUT, ping).await {
             Ok(Ok(())) => None,
@@ -359,7 +362,9 @@ fn close_for(error: axum::Error) -> Close {
     match error.into_inner().downcast_ref::<Error>() {
         Some(Error::Capacity(_)) => Close::TooBig,
         Some(Error::Utf8(_)) => Close::NotUtf8,
-        Some(Error::Protocol(problem)) if !matches!(problem, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+        Some(Error::Protocol(problem))
+            if !matches!(problem, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) =>
+        {
             Close::Misbehaving
         }
         _ => Close::Lost,
@@ -378,7 +383,8 @@ mod tests {
             if !origin.is_empty() {
                 headers.insert(header::ORIGIN, origin.parse().expect("a header value"));
             }
-            let setting: Vec<Origin> = setting.iter().map(|origin| origin.parse().expect("an origin")).collect();
+            let setting: Vec<Origin> =
+                setting.iter().map(|origin| origin.parse().expect("an origin")).collect();
             origin_is_good(&headers, &setting)
         };
         assert!(allowed("", "chat.example", &[]));

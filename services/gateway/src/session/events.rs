@@ -117,7 +117,9 @@ impl Session {
     /// The generation that the ticket was put into is lost: put it in again. Keeps its id, since it is the same ticket.
     pub fn on_generation(&mut self, is_lost: impl FnOnce(&str) -> bool) -> Vec<Effect> {
         match &mut self.state {
-            State::Waiting(waiting) if waiting.place.as_ref().is_some_and(|place| is_lost(&place.generation)) => {
+            State::Waiting(waiting)
+                if waiting.place.as_ref().is_some_and(|place| is_lost(&place.generation)) =>
+            {
                 waiting.place = None;
                 vec![Effect::Enqueue(waiting.wanted.clone())]
             }
@@ -169,7 +171,8 @@ impl Session {
             return Vec::new();
         };
         let Attaching { wanted, pairing, .. } = *attaching;
-        let chatting = Chatting { pairing: pairing.clone(), delivery: super::Delivery::default(), typing: false };
+        let chatting =
+            Chatting { pairing: pairing.clone(), delivery: super::Delivery::default(), typing: false };
         self.state = State::Chatting(Box::new(chatting));
         self.past = None;
         let matched = Effect::Matched { pairing: Box::new(pairing), since_unix_ms: wanted.since_unix_ms };
@@ -194,7 +197,9 @@ impl Session {
         let Attaching { wanted, no_shows, .. } = *attaching;
         let mut effects = vec![Effect::DropSeat, Effect::Forget(wanted.ticket, None)];
         if no_shows >= MAX_NO_SHOWS {
-            effects.extend(refuse(Refusal::new(Code::Unavailable, "no stranger could be reached").retry_after(5_000)));
+            effects.extend(refuse(
+                Refusal::new(Code::Unavailable, "no stranger could be reached").retry_after(5_000),
+            ));
         } else {
             effects.push(self.wait(wanted.find, wanted.since_unix_ms, wanted.told, no_shows + 1, env));
         }

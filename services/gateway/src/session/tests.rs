@@ -103,7 +103,10 @@ impl Stage {
     #[track_caller]
     fn refused(&mut self, json: &str, code: Code) {
         let effects = self.says(json);
-        assert!(matches!(&effects[..], [Effect::Send(ServerFrame::Error(refusal))] if refusal.code == code), "{json}: {effects:?}");
+        assert!(
+            matches!(&effects[..], [Effect::Send(ServerFrame::Error(refusal))] if refusal.code == code),
+            "{json}: {effects:?}"
+        );
     }
 }
 
@@ -187,7 +190,9 @@ fn a_cancel_that_overtakes_the_pool_takes_the_ticket_out_when_it_is_in() {
 fn a_second_find_replaces_the_first() {
     let (mut stage, first) = Stage::waiting();
     let effects = stage.says(r#"{"type":"find","mode":"text"}"#);
-    let [Effect::Forget(forgotten, Some(_)), Effect::Enqueue(second)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Forget(forgotten, Some(_)), Effect::Enqueue(second)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(*forgotten, first.ticket);
     assert_ne!(second.ticket, first.ticket);
 }
@@ -197,7 +202,9 @@ fn the_pool_may_refuse_and_the_client_is_idle_again() {
     let mut stage = Stage::new();
     let wanted = stage.find();
     let effects = stage.enqueued(&wanted, Err(Refusal::new(Code::Busy, "full")));
-    assert!(matches!(&effects[..], [Effect::Forget(..), Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Busy));
+    assert!(
+        matches!(&effects[..], [Effect::Forget(..), Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Busy)
+    );
     assert_eq!(stage.session.activity(), Activity::Idle);
 }
 
@@ -233,7 +240,11 @@ fn an_assignment_that_overtakes_the_pools_answer_lets_the_client_wait_first() {
     let good = pairing(&wanted, 7);
     assert_eq!(stage.session.on_assignment(good.clone()), [waiting_frame(), Effect::Attach(Box::new(good))]);
     let late = stage.enqueued(&wanted, Ok(place("1")));
-    assert_eq!(late, [Effect::Forget(wanted.ticket, Some(place("1")))], "taking out what was paired does nothing");
+    assert_eq!(
+        late,
+        [Effect::Forget(wanted.ticket, Some(place("1")))],
+        "taking out what was paired does nothing"
+    );
     assert_eq!(stage.relay(FromRelay::Started(Started {})).len(), 2);
 }
 
@@ -267,7 +278,9 @@ fn who_is_not_met_goes_back_into_the_pool_with_the_old_place() {
 fn a_relay_with_another_secret_is_said_plainly() {
     let (mut stage, _) = Stage::attaching();
     let effects = stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::BadToken.into() }));
-    assert!(matches!(&effects[..], [Effect::DropSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Unavailable));
+    assert!(
+        matches!(&effects[..], [Effect::DropSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Unavailable)
+    );
     assert_eq!(stage.session.activity(), Activity::Idle);
 }
 
@@ -326,7 +339,9 @@ fn the_end_says_who_ended_it() {
     }
     let (mut stage, _) = Stage::chatting();
     let effects = stage.relay(ended(EndedBy::Moderation, "spam_link"));
-    assert!(matches!(&effects[0], Effect::Send(ServerFrame::Ended { reason: Some(reason), .. }) if reason == "spam_link"));
+    assert!(
+        matches!(&effects[0], Effect::Send(ServerFrame::Ended { reason: Some(reason), .. }) if reason == "spam_link")
+    );
 }
 
 #[test]
@@ -370,7 +385,9 @@ fn a_client_that_comes_without_the_token_has_left() {
     assert!(matches!(effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat]), "{effects:?}");
     let (mut stage, _) = Stage::chatting();
     let effects = stage.connect(true, Some(ChatId([9; 16])));
-    assert!(matches!(&effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::ResumeFailed));
+    assert!(
+        matches!(&effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::ResumeFailed)
+    );
 }
 
 #[test]
@@ -388,7 +405,9 @@ fn a_socket_that_drops_while_waiting_takes_its_ticket_along() {
     assert!(stage.session.is_over());
     let (mut stage, pairing) = Stage::attaching();
     let effects = stage.session.on_disconnected();
-    assert!(matches!(&effects[..], [Effect::Forget(ticket, None), Effect::Relay(ToRelay::Leave(_)), Effect::DropSeat] if *ticket == pairing.ticket));
+    assert!(
+        matches!(&effects[..], [Effect::Forget(ticket, None), Effect::Relay(ToRelay::Leave(_)), Effect::DropSeat] if *ticket == pairing.ticket)
+    );
 }
 
 #[test]
@@ -397,20 +416,31 @@ fn presence_and_notices_are_told() {
     let away = stage.relay(FromRelay::Peer(Peer { seat: 2, away: true }));
     assert_eq!(away, [Effect::Send(ServerFrame::Stranger { state: Presence::Away })]);
     let notice = stage.relay(FromRelay::Notice(Notice { code: "spam_link".into(), text: "no links".into() }));
-    assert_eq!(notice, [Effect::Send(ServerFrame::Notice { code: "spam_link".into(), text: "no links".into() })]);
+    assert_eq!(
+        notice,
+        [Effect::Send(ServerFrame::Notice { code: "spam_link".into(), text: "no links".into() })]
+    );
 }
 
 #[test]
 fn a_chat_can_be_reported_in_it_and_for_two_minutes_after() {
     let (mut stage, _) = Stage::chatting();
-    assert!(matches!(stage.says(r#"{"type":"report","reason":"spam"}"#)[..], [Effect::Relay(ToRelay::Report(_))]));
+    assert!(matches!(
+        stage.says(r#"{"type":"report","reason":"spam"}"#)[..],
+        [Effect::Relay(ToRelay::Report(_))]
+    ));
     stage.relay(ended(EndedBy::Stranger, ""));
     stage.now_ms += REPORT_WINDOW_MS;
-    assert!(matches!(stage.says(r#"{"type":"report","reason":"spam"}"#)[..], [Effect::RelayPast(ToRelay::Report(_))]));
+    assert!(matches!(
+        stage.says(r#"{"type":"report","reason":"spam"}"#)[..],
+        [Effect::RelayPast(ToRelay::Report(_))]
+    ));
     let stored = FromRelay::Reported(Reported { case: "S-1".into(), retry: false });
     assert_eq!(Session::on_past_relay(stored), [Effect::Send(ServerFrame::Reported { case: "S-1".into() })]);
     let away = Session::on_past_relay(FromRelay::Reported(Reported { case: String::new(), retry: true }));
-    assert!(matches!(&away[..], [Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Unavailable && refusal.retry_after_ms.is_some()));
+    assert!(
+        matches!(&away[..], [Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Unavailable && refusal.retry_after_ms.is_some())
+    );
     stage.now_ms += 1;
     let env = Env { now_ms: stage.now_ms, random: &stage.random };
     assert_eq!(stage.session.on_time(&env), [Effect::DropPast]);
