@@ -1,0 +1,406 @@
+//! One chat from its first seat to its end: a state machine without clock, sockets or locks.
+//!
+//! Every event comes in as a call with the present moment, and leaves a list of [`Effect`]s, in order. A chat gathers its seats,
+//! runs, and is over. It numbers nothing, drops no repeat and keeps no message for delivery: that is between the two clients.
+//! What it knows of numbers is how far each stranger acknowledged, to tell the other one after an interruption.
+//!
+//! Invariants: after [`Effect::Over`] the only frame to any seat is `reported` (I3). A frame counts only through the link that
+//! holds its seat at that time. A seat that is not there is sent no message, acknowledgement or typing. What a spy does is
+//! seen by nobody.
+
+mod effect;
+mod frames;
+mod report;
+mod seat;
+mod transcript;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use chassis::id::{ChatId, Epoch, Seat};
+use stroll_proto::v1::{
+    Action, Ended, EndedBy, Mode, Notice, Peer, RefusedReason, Reported, Resumed, Started, Verdict,
+    relay_frame::Body,
+};
+
+pub(crate) use self::{
+    effect::{Done, Effect, Ignored, Watch},
+    frames::Incoming,
+    seat::{Arrival, Link, Seating},
+    transcript::Room,
+};
+use self::{
+    seat::{Presence, SeatState, Seen},
+    transcript::Transcript,
+};
+
+/// A point in time since the Unix epoch, from a clock that never goes back.
+pub(crate) type Moment = Duration;
+
+/// Most seats of a chat: two strangers and a spy.
+pub(crate) const MAX_SEATS: u8 = 3;
+/// How long an ended chat is remembered, so that it can be reported and not be begun again.
+pub(crate) const REMEMBERED: Duration = Duration::from_mins(2);
+
+/// The operator's times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// How long an away seat is kept.
+    pub(crate) grace: Duration,
+    /// How long the first seat waits for the others.
+    pub(crate) attach_timeout: Duration,
+}
+
+/// One chat.
+pub(crate) struct Chat {
+    id: ChatId,
+    id_bytes: Bytes,
+    mode: Mode,
+    epoch: Epoch,
+    rules: Rules,
+    phase: Phase,
+    /// When all seats were taken.
+    began: Option<Moment>,
+    seats: Vec<SeatState>,
+    transcript: Transcript,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not all seats are taken.
+    Gathering {
+        until: Moment,
+    },
+    Running,
+    /// Remembered until then.
+    Over {
+        until: Moment,
+    },
+}
+
+impl Chat {
+    /// A chat of which nobody has come yet.
+    pub(crate) fn new(now: Moment, seating: &Seating, rules: Rules) -> Self {
+        Self {
+            id: seating.chat,
+            id_bytes: seating.chat.to_bytes(),
+            mode: seating.mode,
+            epoch: seating.epoch,
+            rules,
+            phase: Phase::Gathering { until: now + rules.attach_timeout },
+            began: None,
+            seats: (1..=seating.seats).map(|number| SeatState::vacant(Seat(number))).collect(),
+            transcript: Transcript::default(),
+        }
+    }
+
+    /// Which one it is.
+    pub(crate) fn id(&self) -> ChatId {
+        self.id
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether it can be dropped.
+    pub(crate) fn is_forgotten(&self, now: Moment) -> bool {
+        matches!(self.phase, Phase::Over { until } if until <= now)
+    }
+
+    /// Bytes of transcript that it holds on to.
+    pub(crate) fn transcript_size(&self) -> usize {
+        self.transcript.size()
+    }
+
+    /// Gives its transcript up, to make room for others'.
+    pub(crate) fn drop_transcript(&mut self) {
+        self.transcript = Transcript::default();
+    }
+
+    /// When [`Chat::on_time`] has something to do next.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let of_phase = match self.phase {
+            Phase::Gathering { until } | Phase::Over { until } => return Some(until),
+            Phase::Running => self.seats.iter().filter_map(SeatState::away_until).min(),
+        };
+        of_phase.into_iter().chain(self.transcript.expires()).min()
+    }
+
+    /// Somebody comes to take a seat, for the first time or again. The link that held it before counts no more.
+    ///
+    /// # Errors
+    /// Why the seat is not given.
+    pub(crate) fn on_attach(
+        &mut self,
+        now: Moment,
+        arrival: &Arrival,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), RefusedReason> {
+        let seating = arrival.seating;
+        let index = self.index(seating.seat).ok_or(RefusedReason::BadToken)?;
+        if usize::from(seating.seats) != self.seats.len() || seating.mode != self.mode {
+            return Err(RefusedReason::BadToken);
+        }
+        if self.is_over() || seating.epoch < self.epoch || self.seats[index].is_given_up() {
+            return Err(RefusedReason::Gone);
+        }
+        self.epoch = seating.epoch;
+        self.seats[index].take(arrival);
+        match self.phase {
+            Phase::Running => self.come_back(index, out),
+            Phase::Gathering { .. } | Phase::Over { .. } => self.gather(now, out),
+        }
+        Ok(())
+    }
+
+    /// The gateway that a seat was assigned to refuses it.
+    ///
+    /// # Errors
+    /// If the seat is taken, or the chat over.
+    pub(crate) fn on_decline(
+        &mut self,
+        now: Moment,
+        seating: &Seating,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Ignored> {
+        let index = self.index(seating.seat).ok_or(Ignored::BadDecline)?;
+        let is_vacant = self.seats[index].presence == Presence::Vacant;
+        if !is_vacant || seating.epoch < self.epoch || self.is_over() {
+            return Err(Ignored::BadDecline);
+        }
+        self.seats[index].presence = Presence::Declined;
+        self.gather(now, out);
+        Ok(Done::Handled)
+    }
+
+    /// The gateway's stream that held the seat is gone. Returns whether it did hold it.
+    pub(crate) fn on_lost(&mut self, now: Moment, seat: Seat, link: Link, out: &mut Vec<Effect>) -> bool {
+        let Some(index) = self.index(seat).filter(|index| self.seats[*index].link == Some(link)) else {
+            return false;
+        };
+        self.seats[index].link = None;
+        if !self.is_over() {
+            self.go_away(now, index, out);
+        }
+        true
+    }
+
+    /// Moderation wants something done. Returns whether it was.
+    pub(crate) fn on_verdict(&mut self, now: Moment, verdict: Verdict, out: &mut Vec<Effect>) -> bool {
+        let seat = Seat::from_number(verdict.seat).ok();
+        let Some(index) = seat.and_then(|seat| self.index(seat)).filter(|_| !self.is_over()) else {
+            return false;
+        };
+        match verdict.action() {
+            Action::Unspecified => return false,
+            Action::Warn => {
+                self.send(index, Body::Notice(Notice { code: verdict.rule, text: verdict.text }), out);
+            }
+            Action::End | Action::Ban => self.end(now, EndedBy::Moderation, &verdict.rule, out),
+        }
+        true
+    }
+
+    /// Moderation is there again: whose messages were withheld is asked for them.
+    pub(crate) fn on_release(&mut self, out: &mut Vec<Effect>) {
+        for index in 0..self.seats.len() {
+            let withheld = std::mem::take(&mut self.seats[index].withheld);
+            if withheld && self.phase == Phase::Running && self.seats[index].is_here() {
+                self.ask_for_repeats(index, out);
+            }
+        }
+    }
+
+    /// A report was stored, or not.
+    pub(crate) fn on_reported(&self, seat: Seat, answer: Reported, out: &mut Vec<Effect>) {
+        if let Some(index) = self.index(seat) {
+            self.send(index, Body::Reported(answer), out);
+        }
+    }
+
+    /// The relay stops.
+    pub(crate) fn on_stop(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            self.end(now, EndedBy::Error, "relay_stopped", out);
+        }
+    }
+
+    /// Time passed.
+    pub(crate) fn on_time(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Gathering { until } if until <= now => self.end(now, EndedBy::NoShow, "", out),
+            Phase::Running => {
+                self.transcript.trim(now);
+                let over = |seat: &SeatState| seat.away_until().is_some_and(|until| until <= now);
+                if let Some(index) = self.seats.iter().position(over) {
+                    self.give_up(now, index, EndedBy::Away, out);
+                }
+            }
+            Phase::Gathering { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    // === phases ===
+
+    /// Begins once all seats are taken; ends at once if one never will be and somebody waits for it.
+    fn gather(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        let anybody = self.seats.iter().any(SeatState::is_taken);
+        if anybody && self.seats.iter().any(|seat| seat.presence == Presence::Declined) {
+            self.end(now, EndedBy::NoShow, "", out);
+        } else if self.seats.iter().all(SeatState::is_taken) {
+            self.begin(now, out);
+        }
+    }
+
+    fn begin(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.phase = Phase::Running;
+        self.began = Some(now);
+        for index in 0..self.seats.len() {
+            self.tell_started(index, out);
+        }
+        for index in 0..self.seats.len() {
+            self.tell_presences(index, out);
+        }
+    }
+
+    /// A seat is given up for good: a stranger's ends the chat, without a spy's it goes on.
+    fn give_up(&mut self, now: Moment, index: usize, by: EndedBy, out: &mut Vec<Effect>) {
+        if self.seats[index].is_stranger() {
+            self.end(now, by, "", out);
+        } else {
+            self.seats[index].presence = Presence::Left;
+        }
+    }
+
+    /// Tells everybody who has not left.
+    fn end(&mut self, now: Moment, by: EndedBy, reason: &str, out: &mut Vec<Effect>) {
+        self.phase = Phase::Over { until: now + REMEMBERED };
+        for index in 0..self.seats.len() {
+            if !self.seats[index].is_given_up() {
+                self.send(index, Body::Ended(Ended { by: by.into(), reason: reason.to_owned() }), out);
+            }
+        }
+        self.transcript.trim(now);
+        self.transcript.shrink();
+        out.push(Effect::Over(by));
+    }
+
+    // === presence ===
+
+    /// Keeps the seat for the grace time, and tells the others.
+    fn go_away(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
+        if !self.seats[index].is_here() {
+            return;
+        }
+        self.seats[index].presence = Presence::Away { until: now + self.rules.grace };
+        if self.phase == Phase::Running {
+            for other in self.others(index) {
+                self.tell_presences(other, out);
+            }
+        }
+    }
+
+    /// The seat is there (again): both sides learn what the other one has, and repeat the rest.
+    fn come_back(&mut self, index: usize, out: &mut Vec<Effect>) {
+        self.seats[index].presence = Presence::Here;
+        self.seats[index].withheld = false;
+        self.tell_started(index, out);
+        if self.seats[index].is_stranger() {
+            self.tell_return(index, out);
+        }
+        self.tell_presences(index, out);
+        self.ask_for_repeats(index, out);
+    }
+
+    fn tell_return(&mut self, index: usize, out: &mut Vec<Effect>) {
+        for other in self.others(index) {
+            if self.seats[other].is_here() {
+                self.tell_presence(other, index, Seen::Back, out);
+                if self.seats[other].is_stranger() {
+                    self.ask_for_repeats(other, out);
+                }
+            }
+        }
+    }
+
+    /// Tells a seat that is there of every stranger whose presence is not what it was last told.
+    fn tell_presences(&mut self, index: usize, out: &mut Vec<Effect>) {
+        if !self.seats[index].is_here() {
+            return;
+        }
+        for other in self.others(index) {
+            if !self.seats[other].is_stranger() {
+                continue;
+            }
+            let known = self.seats[index].was_told_away(self.seats[other].seat);
+            match (known, self.seats[other].is_away()) {
+                (false, true) => self.tell_presence(index, other, Seen::Away, out),
+                (true, false) => self.tell_presence(index, other, Seen::Back, out),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_presence(&mut self, index: usize, other: usize, seen: Seen, out: &mut Vec<Effect>) {
+        let other = self.seats[other].seat;
+        self.seats[index].tell_presence(other, seen);
+        let peer = Peer { seat: u32::from(other.0), away: seen == Seen::Away };
+        self.send(index, Body::Peer(peer), out);
+    }
+
+    fn tell_started(&mut self, index: usize, out: &mut Vec<Effect>) {
+        let reachable = self.seats[index].link.is_some();
+        if reachable && !std::mem::replace(&mut self.seats[index].told_started, true) {
+            self.send(index, Body::Started(Started {}), out);
+        }
+    }
+
+    /// Tells a seat how far the other stranger acknowledged.
+    fn ask_for_repeats(&self, index: usize, out: &mut Vec<Effect>) {
+        let received = self.stranger_of(index).map_or(0, |other| self.seats[other].received);
+        self.send(index, Body::Resumed(Resumed { received }), out);
+    }
+
+    // === seats ===
+
+    fn index(&self, seat: Seat) -> Option<usize> {
+        let index = usize::from(seat.0).checked_sub(1)?;
+        (index < self.seats.len()).then_some(index)
+    }
+
+    /// All seats but one. Borrows nothing, so that they can be changed meanwhile.
+    fn others(&self, index: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.seats.len()).filter(move |other| *other != index)
+    }
+
+    /// The other one of two strangers; nobody for a spy.
+    fn stranger_of(&self, index: usize) -> Option<usize> {
+        if !self.seats[index].is_stranger() {
+            return None;
+        }
+        self.others(index).find(|other| self.seats[*other].is_stranger())
+    }
+
+    fn send(&self, index: usize, body: Body, out: &mut Vec<Effect>) {
+        let state = &self.seats[index];
+        if let Some(link) = state.link {
+            out.push(Effect::Send { seat: state.seat, handle: link.handle, body });
+        }
+    }
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chat")
+            .field("id", &self.id)
+            .field("epoch", &self.epoch)
+            .field("phase", &self.phase)
+            .field("seats", &self.seats)
+            .finish_non_exhaustive()
+    }
+}
