@@ -1,0 +1,91 @@
+//! The matchmaker's settings.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use chassis::{Redacted, Settings, grpc::Targets, settings::duration};
+
+use crate::pool;
+
+/// What all keys in Redis begin with.
+const PREFIX: &str = "stroll:v1:";
+/// Bounds of the lease. A shorter one would be lost to a busy moment, a longer one would leave strangers waiting.
+const SHORTEST_LEASE: Duration = Duration::from_millis(500);
+const LONGEST_LEASE: Duration = Duration::from_secs(60);
+
+/// Settings of a matchmaker.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// Where gRPC is served
+    #[arg(long, env = "STROLL_LISTEN", default_value = "0.0.0.0:7001", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Redis (7.0 or later, or Valkey): `redis://[user:password@]host:port[/database]`
+    #[arg(long, env = "STROLL_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<Redacted<String>>,
+
+    /// What all keys in Redis begin with
+    #[arg(long, env = "STROLL_REDIS_PREFIX", default_value = PREFIX, hide = true, value_name = "TEXT")]
+    pub redis_prefix: String,
+
+    /// Moderation, whose bans are followed: `http://name:port`, or a comma list. Where it is unset, no bans are known
+    #[arg(long, env = "STROLL_MODERATION", value_name = "URL")]
+    pub moderation: Option<Targets>,
+
+    /// How long a shard stays with a matchmaker that is not heard of
+    #[arg(long, env = "STROLL_LEASE", default_value = "2s", value_name = "DURATION", value_parser = duration)]
+    pub lease: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 7001)),
+            redis_url: None,
+            redis_prefix: PREFIX.to_owned(),
+            moderation: None,
+            lease: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Settings for Config {
+    const ADMIN_LISTEN: &'static str = "0.0.0.0:9081";
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        match &self.redis_url {
+            None => problems.push(
+                "--redis-url (STROLL_REDIS_URL) has to name the Redis that holds the waiting pool".to_owned(),
+            ),
+            Some(url) => problems
+                .extend(url.reveal().parse::<pool::Url>().err().map(|error| format!("--redis-url: {error}"))),
+        }
+        if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&self.lease) {
+            problems.push("--lease has to be from 500ms to 60s".to_owned());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_at_once_and_no_password_with_it() {
+        let good = Config { redis_url: Some("redis://redis:6379".to_owned().into()), ..Config::default() };
+        assert_eq!(good.problems(), Vec::<String>::new());
+        let bad = Config {
+            redis_url: Some("http://me:secret@redis".to_owned().into()),
+            lease: Duration::from_millis(1),
+            ..Config::default()
+        };
+        assert_eq!(bad.problems().len(), 2);
+        assert!(!format!("{bad:?} {:?}", bad.problems()).contains("secret"));
+        assert_eq!(Config::default().problems().len(), 1);
+    }
+}

@@ -1,0 +1,174 @@
+//! Who else is there: the live relays, gateways and matchmakers, as their heartbeats tell.
+//!
+//! Every heartbeat of the cluster goes through one stream of the store. Each matchmaker follows it and keeps a [`View`] of its own.
+
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chassis::{Context, backoff::Backoff};
+use parking_lot::Mutex;
+use prost::Message as _;
+use stroll_proto::v1::GatewayLoad;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{debug, warn};
+
+pub(crate) use self::view::{GatewayBeat, MatchmakerBeat, Member};
+use self::view::{Heartbeat, View};
+use crate::{
+    error::Result,
+    metrics::Metrics,
+    pool::{EntryId, Pool, Shard},
+    store::Store,
+};
+
+/// How often this matchmaker says that it lives.
+const BEAT: Duration = Duration::from_millis(500);
+/// How long one read waits.
+const READ_WAIT: Duration = Duration::from_secs(1);
+/// How often it is told that no relay lives. Not before the first such time is over: relays may still be starting.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// The members of the cluster, kept current by [`Members::beat`] and [`Members::follow`].
+pub(crate) struct Members {
+    id: String,
+    context: Context,
+    pool: Arc<dyn Pool>,
+    metrics: Metrics,
+    view: Mutex<View>,
+    /// Counts what was heard.
+    heard: watch::Sender<u64>,
+}
+
+impl Members {
+    /// Nobody yet; `id` is this matchmaker.
+    pub(crate) fn new(id: String, pool: Arc<dyn Pool>, metrics: Metrics, context: &Context) -> Self {
+        let heard = watch::channel(0).0;
+        Self { id, context: context.clone(), pool, metrics, view: Mutex::default(), heard }
+    }
+
+    /// Changes several times a second while the store is there.
+    pub(crate) fn heard(&self) -> watch::Receiver<u64> {
+        self.heard.subscribe()
+    }
+
+    /// Whether this matchmaker is the one that should own `shard`.
+    pub(crate) fn should_own(&self, shard: &Shard) -> bool {
+        !self.context.drain.is_draining()
+            && self.view.lock().is_first_choice(&self.id, shard.name(), self.now())
+    }
+
+    /// Whether there is a relay that can be chosen.
+    pub(crate) fn has_relay(&self) -> bool {
+        self.view.lock().has_relay(self.now())
+    }
+
+    /// Chooses a relay for a chat between these zones, and counts the chat as its.
+    pub(crate) fn choose_relay(&self, zones: &[&str]) -> Option<String> {
+        self.view.lock().choose_relay(zones, None, &self.context.random, self.now())
+    }
+
+    /// Chooses a relay that is not `lost`.
+    pub(crate) fn choose_other_relay(&self, lost: &str) -> Option<String> {
+        self.view.lock().choose_relay(&[], Some(lost), &self.context.random, self.now())
+    }
+
+    /// What all gateways together carry.
+    pub(crate) fn load(&self) -> GatewayLoad {
+        self.view.lock().load(self.now())
+    }
+
+    /// Lets all matchmakers know of a sign of life.
+    pub(crate) async fn tell(&self, member: Member) -> Result<()> {
+        let heartbeat = Heartbeat { member: Some(member) };
+        let id = self.pool.heartbeat(heartbeat.encode_to_vec().into()).await?;
+        self.view.lock().set_clock(id, self.now());
+        Ok(())
+    }
+
+    /// Says that this matchmaker lives, or that it is leaving, until it is dropped.
+    pub(crate) async fn beat(&self) {
+        let mut interval = interval(BEAT);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut complained = Instant::now();
+        loop {
+            interval.tick().await;
+            self.beat_once().await;
+            let relays = self.view.lock().relays(self.now());
+            self.metrics.relays(relays);
+            if relays > 0 {
+                complained = Instant::now();
+            } else if complained.elapsed() >= COMPLAINT {
+                complained = Instant::now();
+                warn!("no relay lives: nobody is paired");
+            }
+        }
+    }
+
+    /// Says once that this matchmaker is leaving, so that others take its shards at once.
+    pub(crate) async fn leave(&self) {
+        self.beat_once().await;
+    }
+
+    async fn beat_once(&self) {
+        let leaving = self.context.drain.is_draining();
+        let told = self.tell(Member::Matchmaker(MatchmakerBeat { id: self.id.clone(), leaving })).await;
+        if let Err(error) = told {
+            debug!(%error, "a heartbeat was not stored");
+        }
+        // Also when nothing was heard, because silence means something too.
+        self.heard.send_modify(|heard| *heard += 1);
+    }
+
+    /// Follows everybody's signs of life until it is dropped.
+    pub(crate) async fn follow(&self, store: &Store) {
+        let mut backoff =
+            Backoff::new(Duration::from_millis(50), Duration::from_millis(500), self.context.random.clone());
+        let (mut after, mut generation) = (EntryId::default(), None);
+        loop {
+            let current = store.generation();
+            if generation != current {
+                // Ids of another generation say nothing.
+                (after, generation) = (EntryId::default(), current);
+            }
+            match self.pool.read_members(after, READ_WAIT).await {
+                Ok(letters) => {
+                    backoff.reset();
+                    after = letters.last().map_or(after, |(id, _)| *id);
+                    self.hear(letters);
+                }
+                Err(error) => {
+                    debug!(%error, "the members' heartbeats cannot be read");
+                    backoff.pause().await;
+                }
+            }
+        }
+    }
+
+    fn hear(&self, letters: Vec<(EntryId, Bytes)>) {
+        if letters.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut view = self.view.lock();
+        for (id, letter) in letters {
+            match Heartbeat::decode(letter).map(|heartbeat| heartbeat.member) {
+                Ok(Some(member)) => view.hear(id, member, now),
+                // A newer version may tell of more.
+                Ok(None) => {}
+                Err(error) => debug!(%error, "a heartbeat cannot be read"),
+            }
+        }
+        view.forget_the_dead(now);
+        drop(view);
+        self.heard.send_modify(|heard| *heard += 1);
+    }
+
+    fn now(&self) -> u64 {
+        self.context.clock.unix_ms()
+    }
+}

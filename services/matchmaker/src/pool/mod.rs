@@ -1,0 +1,212 @@
+//! The waiting pool's storage: what of the matchmaker outlives its processes.
+//!
+//! [`Pool`] is all that the matchmaker knows of it. [`Redis`] is the store of a cluster; [`Memory`] that of a single process, and
+//! the model against which the other is tested (`tests/pool.rs` runs one suite on both).
+//!
+//! Its data: per shard a stream of tickets, a lease with an epoch, and a stream of pairings that are made and not yet
+//! delivered; per gateway an inbox; one stream of the members' heartbeats; the store's generation; the homes of chats that
+//! lost theirs.
+//!
+//! Invariants:
+//! - An entry that is in a shard's stream is a ticket that waits. Whoever deletes the entry has the ticket, so a cancel and a
+//!   pairing never both win (I2).
+//! - Only the holder of the shard's last epoch commits (I2). Epochs only rise, even across a loss of all data.
+//! - A committed pairing is in the pairs stream until it has been put into the inboxes of all its gateways.
+
+mod entry;
+mod memory;
+mod redis;
+mod shard;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chassis::id::{ChatId, Epoch};
+
+pub use self::{
+    entry::{EntryId, Malformed},
+    memory::Memory,
+    redis::{BadUrl, Redis, Url},
+    shard::Shard,
+};
+use crate::error::Result;
+
+/// How many entries one read brings at most.
+pub const READ_BATCH: usize = 512;
+
+/// Bounds of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Tickets that a shard takes.
+    pub tickets: usize,
+    /// Assignments that an inbox holds, about. A gateway's sessions wait for one each at most, so that
+    /// only the inbox of a gateway that doesn't read gets there; then the oldest are dropped.
+    pub inbox: usize,
+    /// How long an inbox is kept that no watch asks to keep.
+    pub inbox_kept: Duration,
+    /// How long a heartbeat is kept.
+    pub heartbeats_kept: Duration,
+    /// How long a chat's new home is remembered.
+    pub homes_kept: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tickets: 1_000_000,
+            inbox: 100_000,
+            inbox_kept: Duration::from_secs(60),
+            heartbeats_kept: Duration::from_secs(10),
+            homes_kept: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// An entry of a shard's stream of tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub id: EntryId,
+    /// What it says.
+    pub kind: EntryKind,
+}
+
+/// What an entry of a shard's stream says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Somebody waits.
+    Ticket {
+        /// The encoded `stroll.v1.Ticket`.
+        ticket: Bytes,
+        /// W3C trace context of the enqueuing, where sampled; else empty.
+        traceparent: String,
+    },
+    /// The ticket that was this entry was taken back.
+    Cancelled(EntryId),
+    /// Nothing that this version can read.
+    Unreadable,
+}
+
+/// A pairing to be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// The entries of the tickets that it takes.
+    pub tickets: Vec<EntryId>,
+    /// The news of it, one per ticket.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// News for one gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whose inbox.
+    pub gateway: String,
+    /// The encoded `stroll.v1.Assignment`.
+    pub assignment: Bytes,
+}
+
+/// What became of a pairing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its tickets are out of the pool and its news is in the pairs stream.
+    Committed,
+    /// Nothing was changed, because these tickets were not there any more.
+    Gone(Vec<EntryId>),
+}
+
+/// A committed pairing that is not yet delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Its entry in the pairs stream.
+    pub id: EntryId,
+    /// The news of it.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// An entry of an inbox, or a heartbeat.
+pub type Letter = (EntryId, Bytes);
+
+/// The store. Every call fails with [`Error::Away`](crate::Error::Away) while it can't be reached; then it is not known whether
+/// the call had its effect.
+#[async_trait]
+pub trait Pool: Send + Sync + 'static {
+    /// What kind of store it is, for readiness and logs.
+    fn name(&self) -> &'static str;
+
+    /// Whether the store is there and can be relied on.
+    ///
+    /// # Errors
+    /// `Refused` where it is there and must not be used.
+    async fn check(&self) -> Result<()>;
+
+    /// The name of what the store holds: a new one when it lost everything.
+    async fn generation(&self) -> Result<String>;
+
+    /// Puts a ticket in. The answer also names a generation: if the store's is another one, the ticket may be lost.
+    ///
+    /// # Errors
+    /// `Full` if the shard has as many as it takes.
+    async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)>;
+
+    /// Takes a ticket out; false if it was already gone. The owner hears of it by an entry.
+    async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool>;
+
+    /// Makes `owner` the shard's owner for the time of `lease`, with a new epoch, unless it has an owner.
+    async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>>;
+
+    /// Makes the lease last for `lease` from now.
+    ///
+    /// # Errors
+    /// `Fenced` if `epoch` is not the shard's last.
+    async fn renew(&self, shard: &Shard, owner: &str, epoch: Epoch, lease: Duration) -> Result<()>;
+
+    /// Ends the lease, if it is that of `epoch`.
+    async fn release(&self, shard: &Shard, epoch: Epoch) -> Result<()>;
+
+    /// Entries after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
+    async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>>;
+
+    /// Commits pairings in one step, each only if all its tickets are still there, and deletes entries that need no
+    /// further work. Tells what became of each pairing. A repeat finds its tickets gone and does no harm.
+    ///
+    /// # Errors
+    /// `Fenced` if `epoch` is not the shard's last; then nothing was changed.
+    async fn commit(
+        &self,
+        shard: &Shard,
+        epoch: Epoch,
+        pairings: &[Pairing],
+        finished: &[EntryId],
+    ) -> Result<Vec<Outcome>>;
+
+    /// Takes committed pairings that nobody has taken. If there are none, it waits for one for the time of `wait`.
+    async fn take_pairs(&self, shard: &Shard, wait: Duration) -> Result<Vec<Pair>>;
+
+    /// Takes over pairings that somebody took and has not settled for at least the time of `idle`.
+    async fn claim_pairs(&self, shard: &Shard, idle: Duration) -> Result<Vec<Pair>>;
+
+    /// Puts news into inboxes, in order.
+    async fn deliver(&self, deliveries: &[Delivery]) -> Result<()>;
+
+    /// Forgets pairings whose news is in all inboxes.
+    async fn settle(&self, shard: &Shard, pairs: &[EntryId]) -> Result<()>;
+
+    /// News after `after`, oldest first. If there is none, it waits for some for the time of `wait`.
+    async fn read_inbox(&self, gateway: &str, after: EntryId, wait: Duration) -> Result<Vec<Letter>>;
+
+    /// Drops the news up to and with `up_to`.
+    async fn trim_inbox(&self, gateway: &str, up_to: EntryId) -> Result<()>;
+
+    /// Keeps the inbox for a further [`Limits::inbox_kept`].
+    async fn keep_inbox(&self, gateway: &str) -> Result<()>;
+
+    /// Adds a heartbeat. The id that it gets tells the store's time.
+    async fn heartbeat(&self, member: Bytes) -> Result<EntryId>;
+
+    /// Heartbeats after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
+    async fn read_members(&self, after: EntryId, wait: Duration) -> Result<Vec<Letter>>;
+
+    /// Makes `relay` the chat's home in `epoch` unless it has one already, and tells which it is.
+    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String>;
+}

@@ -1,0 +1,282 @@
+//! The pool in Redis (7.0 or later, or Valkey), one node.
+//!
+//! What must not tear is one Lua script, each in a file of its own beside this one, with its keys and arguments on top.
+//! Nothing here touches the keys of two slots in one command, so that a cluster of Redis can spread the shards.
+
+mod connections;
+mod keys;
+mod reply;
+mod server;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chassis::{
+    Context, Random,
+    id::{ChatId, Epoch},
+};
+use parking_lot::Mutex;
+use redis::{Cmd, Pipeline, Script, Value, cmd};
+
+pub use self::connections::{BadUrl, Url};
+use self::{connections::Connections, keys::Keys, reply::Raw};
+use super::{Delivery, Entry, EntryId, Letter, Limits, Outcome, Pair, Pairing, Pool, READ_BATCH, Shard};
+use crate::{Error, error::Result};
+
+/// The consumer group of a shard's pairs, and its only consumer: whoever owns the shard goes on where the last one stopped.
+const GROUP: &str = "owner";
+
+/// The pool in Redis.
+pub struct Redis {
+    connections: Connections,
+    keys: Keys,
+    limits: Limits,
+    scripts: Scripts,
+    random: Random,
+    /// The generation as it was last seen, and over which connection. It may be older than what Redis holds, never newer.
+    generation: Mutex<Option<(u64, String)>>,
+}
+
+struct Scripts {
+    enqueue: Script,
+    cancel: Script,
+    acquire: Script,
+    renew: Script,
+    release: Script,
+    commit: Script,
+    claim: Script,
+    settle: Script,
+    heartbeat: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            enqueue: Script::new(include_str!("enqueue.lua")),
+            cancel: Script::new(include_str!("cancel.lua")),
+            acquire: Script::new(include_str!("acquire.lua")),
+            renew: Script::new(include_str!("renew.lua")),
+            release: Script::new(include_str!("release.lua")),
+            commit: Script::new(include_str!("commit.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+            settle: Script::new(include_str!("settle.lua")),
+            heartbeat: Script::new(include_str!("heartbeat.lua")),
+        }
+    }
+}
+
+impl Redis {
+    /// The pool at `url`, with keys that begin with `prefix`. Connects when it is first used.
+    #[must_use]
+    pub fn new(url: Url, prefix: String, limits: Limits, context: &Context) -> Self {
+        Self {
+            connections: Connections::new(url, context.clone()),
+            keys: Keys::new(prefix),
+            limits,
+            scripts: Scripts::new(),
+            random: context.random.clone(),
+            generation: Mutex::default(),
+        }
+    }
+
+    /// Reads one stream, waiting for `wait` if there is nothing. `BLOCK 0` would wait for ever, so no wait is no BLOCK.
+    async fn read(&self, mut read: Cmd, key: String, after: &str, wait: Duration) -> Result<Vec<Raw>> {
+        read.arg("COUNT").arg(READ_BATCH);
+        if wait.is_zero() {
+            return reply::of_one_stream(
+                self.connections.run(read.arg("STREAMS").arg(key).arg(after)).await?,
+            );
+        }
+        read.arg("BLOCK").arg(milliseconds(wait)).arg("STREAMS").arg(key).arg(after);
+        reply::of_one_stream(self.connections.wait_for(&read, wait).await?)
+    }
+
+    async fn read_letters(&self, key: String, after: EntryId, wait: Duration) -> Result<Vec<Letter>> {
+        let entries = self.read(cmd("XREAD"), key, &after.to_string(), wait).await?;
+        Ok(entries.into_iter().filter_map(Raw::into_letter).collect())
+    }
+
+    async fn last_known_generation(&self) -> Result<String> {
+        let known = self.generation.lock().clone();
+        match known {
+            Some((connection, generation)) if connection == self.connections.number() => Ok(generation),
+            // A Redis that was started anew may have lost everything.
+            _ => self.generation().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Pool for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn check(&self) -> Result<()> {
+        let told: String = self.connections.run(cmd("INFO").arg("server").arg("memory")).await?;
+        server::check(&told).map_err(Error::Refused)
+    }
+
+    async fn generation(&self) -> Result<String> {
+        let fresh: String = self.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut set = cmd("SET");
+        set.arg(self.keys.generation()).arg(&fresh).arg("NX").arg("GET");
+        let connection = self.connections.number();
+        let kept: Option<String> = self.connections.run(&set).await?;
+        let generation = kept.unwrap_or(fresh);
+        *self.generation.lock() = Some((connection, generation.clone()));
+        Ok(generation)
+    }
+
+    async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)> {
+        // Known before the ticket is put in: should Redis lose everything in between, the gateway is told of a
+        // generation that is over, and puts the ticket in again. The other way round it would never know.
+        let generation = self.last_known_generation().await?;
+        let mut script = self.scripts.enqueue.key(self.keys.tickets(shard));
+        script.arg(self.limits.tickets).arg(ticket.as_ref()).arg(traceparent);
+        let entry: Option<Value> = self.connections.invoke(&script).await?;
+        Ok((reply::id(entry.ok_or(Error::Full)?)?, generation))
+    }
+
+    async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool> {
+        let mut script = self.scripts.cancel.key(self.keys.tickets(shard));
+        self.connections.invoke(script.arg(entry.to_string())).await
+    }
+
+    async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>> {
+        let mut script = self.scripts.acquire.key(self.keys.owner(shard));
+        script.key(self.keys.epoch(shard)).arg(owner).arg(milliseconds(lease));
+        let epoch: Option<u64> = self.connections.invoke(&script).await?;
+        Ok(epoch.map(Epoch))
+    }
+
+    async fn renew(&self, shard: &Shard, owner: &str, epoch: Epoch, lease: Duration) -> Result<()> {
+        let mut script = self.scripts.renew.key(self.keys.owner(shard));
+        script.key(self.keys.epoch(shard)).arg(owner).arg(epoch.0).arg(milliseconds(lease));
+        let held: bool = self.connections.invoke(&script).await?;
+        if held { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    async fn release(&self, shard: &Shard, epoch: Epoch) -> Result<()> {
+        let mut script = self.scripts.release.key(self.keys.owner(shard));
+        self.connections.invoke(script.key(self.keys.epoch(shard)).arg(epoch.0)).await
+    }
+
+    async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>> {
+        let entries = self.read(cmd("XREAD"), self.keys.tickets(shard), &after.to_string(), wait).await?;
+        Ok(entries.into_iter().map(Raw::into_entry).collect())
+    }
+
+    async fn commit(
+        &self,
+        shard: &Shard,
+        epoch: Epoch,
+        pairings: &[Pairing],
+        finished: &[EntryId],
+    ) -> Result<Vec<Outcome>> {
+        let mut script = self.scripts.commit.key(self.keys.epoch(shard));
+        script.key(self.keys.tickets(shard)).key(self.keys.pairs(shard)).arg(epoch.0).arg(finished.len());
+        for entry in finished {
+            script.arg(entry.to_string());
+        }
+        for pairing in pairings {
+            script.arg(pairing.tickets.len());
+            for entry in &pairing.tickets {
+                script.arg(entry.to_string());
+            }
+            script.arg(pairing.deliveries.len() * 2);
+            for delivery in &pairing.deliveries {
+                script.arg(&delivery.gateway).arg(delivery.assignment.as_ref());
+            }
+        }
+        let gone: Option<Vec<u64>> = self.connections.invoke(&script).await?;
+        let gone = gone.ok_or(Error::Fenced)?;
+        Ok(pairings.iter().zip(gone).map(|(pairing, gone)| outcome(pairing, gone)).collect())
+    }
+
+    async fn take_pairs(&self, shard: &Shard, wait: Duration) -> Result<Vec<Pair>> {
+        let mut read = cmd("XREADGROUP");
+        read.arg("GROUP").arg(GROUP).arg(GROUP);
+        let entries = self.read(read, self.keys.pairs(shard), ">", wait).await?;
+        Ok(entries.into_iter().map(Raw::into_pair).collect())
+    }
+
+    async fn claim_pairs(&self, shard: &Shard, idle: Duration) -> Result<Vec<Pair>> {
+        let mut script = self.scripts.claim.key(self.keys.pairs(shard));
+        script.arg(GROUP).arg(GROUP).arg(milliseconds(idle)).arg(READ_BATCH);
+        let entries = reply::entries(self.connections.invoke(&script).await?)?;
+        Ok(entries.into_iter().map(Raw::into_pair).collect())
+    }
+
+    async fn deliver(&self, deliveries: &[Delivery]) -> Result<()> {
+        let mut commands = Pipeline::with_capacity(deliveries.len() * 2);
+        for Delivery { gateway, assignment } in deliveries {
+            let inbox = self.keys.inbox(gateway);
+            let add = commands.cmd("XADD").arg(&inbox).arg("MAXLEN").arg("~").arg(self.limits.inbox);
+            add.arg("*").arg("a").arg(assignment.as_ref()).ignore();
+            let expire = commands.cmd("PEXPIRE").arg(&inbox).arg(milliseconds(self.limits.inbox_kept));
+            expire.arg("NX").ignore();
+        }
+        if commands.is_empty() { Ok(()) } else { self.connections.run_all(&commands).await }
+    }
+
+    async fn settle(&self, shard: &Shard, pairs: &[EntryId]) -> Result<()> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let mut script = self.scripts.settle.key(self.keys.pairs(shard));
+        script.arg(GROUP);
+        for pair in pairs {
+            script.arg(pair.to_string());
+        }
+        self.connections.invoke(&script).await
+    }
+
+    async fn read_inbox(&self, gateway: &str, after: EntryId, wait: Duration) -> Result<Vec<Letter>> {
+        self.read_letters(self.keys.inbox(gateway), after, wait).await
+    }
+
+    async fn trim_inbox(&self, gateway: &str, up_to: EntryId) -> Result<()> {
+        let mut trim = cmd("XTRIM");
+        trim.arg(self.keys.inbox(gateway)).arg("MINID").arg(up_to.next().to_string());
+        self.connections.run(&trim).await
+    }
+
+    async fn keep_inbox(&self, gateway: &str) -> Result<()> {
+        let mut keep = cmd("PEXPIRE");
+        keep.arg(self.keys.inbox(gateway)).arg(milliseconds(self.limits.inbox_kept));
+        self.connections.run(&keep).await
+    }
+
+    async fn heartbeat(&self, member: Bytes) -> Result<EntryId> {
+        let mut script = self.scripts.heartbeat.key(self.keys.members());
+        script.arg(member.as_ref()).arg(milliseconds(self.limits.heartbeats_kept));
+        reply::id(self.connections.invoke(&script).await?)
+    }
+
+    async fn read_members(&self, after: EntryId, wait: Duration) -> Result<Vec<Letter>> {
+        self.read_letters(self.keys.members(), after, wait).await
+    }
+
+    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String> {
+        let mut set = cmd("SET");
+        set.arg(self.keys.home(chat, epoch)).arg(relay).arg("NX").arg("GET");
+        set.arg("PX").arg(milliseconds(self.limits.homes_kept));
+        let chosen: Option<String> = self.connections.run(&set).await?;
+        Ok(chosen.unwrap_or_else(|| relay.to_owned()))
+    }
+}
+
+/// What the commit script's number says.
+fn outcome(pairing: &Pairing, gone: u64) -> Outcome {
+    if gone == 0 {
+        return Outcome::Committed;
+    }
+    let tickets = pairing.tickets.iter().enumerate();
+    Outcome::Gone(tickets.filter(|(n, _)| gone >> n & 1 == 1).map(|(_, entry)| *entry).collect())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

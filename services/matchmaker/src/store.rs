@@ -1,0 +1,130 @@
+//! How the store is: whether it is there, and which generation it holds.
+//!
+//! A store that goes away later takes nothing of this process with it: readiness stays, so that gateways keep their watches and
+//! hear of it as soon as it is back. What can't be done meanwhile is refused call by call.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{Condition, Context};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use crate::{Error, error::Result, metrics::Metrics, pool::Pool};
+
+/// How often the store is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it is told that the store is away.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// The store's state, kept current by [`Store::follow`].
+pub(crate) struct Store {
+    pool: Arc<dyn Pool>,
+    metrics: Metrics,
+    ready: Condition,
+    generation: watch::Sender<Option<String>>,
+}
+
+impl Store {
+    /// Nothing is known yet, and the process is not ready.
+    pub(crate) fn new(pool: Arc<dyn Pool>, metrics: Metrics, context: &Context) -> Self {
+        let ready = context.readiness.condition(pool.name(), "waiting for the store");
+        Self { pool, metrics, ready, generation: watch::channel(None).0 }
+    }
+
+    /// The store's generation, once it is known.
+    pub(crate) fn generation(&self) -> Option<String> {
+        self.generation.borrow().clone()
+    }
+
+    /// Changes with the generation.
+    pub(crate) fn generations(&self) -> watch::Receiver<Option<String>> {
+        self.generation.subscribe()
+    }
+
+    /// Waits until the store is there.
+    ///
+    /// # Errors
+    /// `Refused` if it is there and must not be used.
+    pub(crate) async fn arrive(&self) -> Result<()> {
+        let mut complaint = Complaint::default();
+        let mut interval = interval(LOOK);
+        loop {
+            interval.tick().await;
+            match self.look().await {
+                Ok(()) => break,
+                Err(refused @ Error::Refused(_)) => return Err(refused),
+                Err(error) if complaint.is_due() => {
+                    warn!(store = self.pool.name(), %error, "the store is not there, waiting for it");
+                }
+                Err(_) => {}
+            }
+            self.metrics.degraded(true);
+        }
+        self.metrics.degraded(false);
+        self.ready.met();
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<()> {
+        self.pool.check().await?;
+        self.learn(self.pool.generation().await?);
+        Ok(())
+    }
+
+    /// Looks at the store until it is dropped.
+    pub(crate) async fn follow(&self) {
+        let mut complaint = Complaint::default();
+        let mut away_since: Option<Instant> = None;
+        let mut interval = interval(LOOK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            match self.pool.generation().await {
+                Ok(generation) => {
+                    if let Some(since) = away_since.take() {
+                        info!(seconds = since.elapsed().as_secs_f64(), "the store is of use again");
+                        complaint = Complaint::default();
+                    }
+                    self.learn(generation);
+                }
+                Err(error) => {
+                    away_since.get_or_insert_with(Instant::now);
+                    if complaint.is_due() {
+                        warn!(%error, "the store is of no use: nobody is paired until it is back");
+                    }
+                }
+            }
+            self.metrics.degraded(away_since.is_some());
+        }
+    }
+
+    fn learn(&self, generation: String) {
+        self.generation.send_if_modified(|known| {
+            if known.as_ref() == Some(&generation) {
+                return false;
+            }
+            if known.is_some() {
+                warn!(%generation, "the store has lost what it held: gateways are asked to put their tickets in again");
+            }
+            *known = Some(generation);
+            true
+        });
+    }
+}
+
+/// Tells when something that goes on may be logged again.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= COMPLAINT);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}

@@ -1,0 +1,14 @@
+//! The matchmaker from outside: its store, and its service over real sockets.
+
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod survival;
+#[cfg(test)]
+mod traces;

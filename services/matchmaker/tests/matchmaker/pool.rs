@@ -1,0 +1,466 @@
+//! One suite for both stores of the waiting pool: the one in memory is the model of the one in Redis.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chassis::{
+    Random,
+    id::{ChatId, Epoch},
+};
+use stroll_matchmaker::{
+    Error,
+    pool::{Delivery, EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard},
+};
+use stroll_proto::v1::Mode;
+
+use crate::support::{RedisServer, context, until};
+
+const LEASE: Duration = Duration::from_secs(2);
+const NO_WAIT: Duration = Duration::ZERO;
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A store, and how to make it lose everything.
+struct Store {
+    pool: Arc<dyn Pool>,
+    server: Option<RedisServer>,
+    memory: Option<Arc<Memory>>,
+    limits: Limits,
+}
+
+impl Store {
+    async fn memory(limits: Limits) -> Self {
+        let memory = Arc::new(Memory::new(limits, &context()));
+        Self { pool: Arc::clone(&memory) as Arc<dyn Pool>, server: None, memory: Some(memory), limits }
+    }
+
+    async fn redis(limits: Limits) -> Self {
+        let server = RedisServer::start().await;
+        let pool = redis(&server, limits);
+        Self { pool, server: Some(server), memory: None, limits }
+    }
+
+    /// The store as another process sees it.
+    fn other(&self) -> Arc<dyn Pool> {
+        self.server.as_ref().map_or_else(|| Arc::clone(&self.pool), |server| redis(server, self.limits))
+    }
+
+    fn lose_everything(&self) {
+        if let Some(server) = &self.server {
+            server.command(&["FLUSHALL"]);
+        }
+        if let Some(memory) = &self.memory {
+            memory.lose_everything();
+        }
+    }
+
+    async fn enqueue(&self, ticket: &'static str) -> EntryId {
+        self.pool.enqueue(&shard(), ticket.into(), "").await.expect("it is put in").0
+    }
+
+    async fn own(&self) -> Epoch {
+        self.pool.acquire(&shard(), "me", LEASE).await.expect("an answer").expect("the lease")
+    }
+
+    async fn commit(&self, epoch: Epoch, pairings: &[Pairing]) -> Vec<Outcome> {
+        self.pool.commit(&shard(), epoch, pairings, &[]).await.expect("committed")
+    }
+
+    async fn waiting(&self) -> Vec<EntryId> {
+        let entries = self.pool.read_tickets(&shard(), EntryId::default(), NO_WAIT).await.expect("entries");
+        entries.iter().map(|entry| entry.id).collect()
+    }
+
+    async fn take(&self) -> Vec<Pair> {
+        self.pool.take_pairs(&shard(), WAIT).await.expect("pairs")
+    }
+
+    async fn claim(&self, idle: Duration) -> Vec<Pair> {
+        self.pool.claim_pairs(&shard(), idle).await.expect("pairs")
+    }
+
+    async fn inbox(&self, gateway: &str, after: EntryId) -> Vec<Bytes> {
+        let letters = self.pool.read_inbox(gateway, after, NO_WAIT).await.expect("letters");
+        letters.into_iter().map(|(_, letter)| letter).collect()
+    }
+}
+
+fn redis(server: &RedisServer, limits: Limits) -> Arc<dyn Pool> {
+    let url = server.url().parse().expect("a URL");
+    Arc::new(Redis::new(url, "test:".to_owned(), limits, &context()))
+}
+
+fn shard() -> Shard {
+    Shard::for_ticket(Mode::Text, "main").expect("a pool")
+}
+
+fn delivery(gateway: &str, news: &'static str) -> Delivery {
+    Delivery { gateway: gateway.to_owned(), assignment: news.into() }
+}
+
+fn pairing(tickets: [EntryId; 2]) -> Pairing {
+    let deliveries = vec![delivery("gateway-a", "one"), delivery("gateway-a", "two")];
+    Pairing { tickets: tickets.into(), deliveries }
+}
+
+macro_rules! suite {
+    ($($(#[$doc:meta])* $name:ident $(with $limits:expr)?;)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $name() {
+                let limits = [$($limits,)? super::Limits::default()][0];
+                super::$name(super::Store::memory(limits).await).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $name() {
+                let limits = [$($limits,)? super::Limits::default()][0];
+                super::$name(super::Store::redis(limits).await).await;
+            })*
+        }
+    };
+}
+
+suite! {
+    entries_are_read_in_order_and_a_read_waits_for_the_next;
+    a_full_shard_takes_no_more with super::Limits { tickets: 2, ..super::Limits::default() };
+    a_ticket_is_cancelled_or_paired_and_never_both;
+    a_batch_commits_what_is_there_and_names_what_is_gone;
+    an_older_epoch_commits_nothing_renews_nothing_and_releases_nothing;
+    a_lease_has_one_owner_until_it_is_over_or_released;
+    epochs_rise_also_when_everything_was_lost;
+    pairs_outlive_the_owner_who_took_them;
+    pairs_flow_again_after_everything_was_lost;
+    an_inbox_repeats_everything_until_it_is_trimmed;
+    an_inbox_that_nobody_keeps_is_over with super::Limits {
+        inbox_kept: std::time::Duration::from_millis(400), ..super::Limits::default()
+    };
+    heartbeats_are_read_in_order_and_old_ones_go with super::Limits {
+        heartbeats_kept: std::time::Duration::from_millis(1), ..super::Limits::default()
+    };
+    the_generation_changes_only_when_everything_was_lost;
+    all_who_ask_for_a_chats_home_get_the_same;
+}
+
+async fn entries_are_read_in_order_and_a_read_waits_for_the_next(store: Store) {
+    let (one, two) = (store.enqueue("one").await, store.enqueue("two").await);
+    assert!(one < two);
+    let entries = store.pool.read_tickets(&shard(), EntryId::default(), WAIT).await.expect("entries");
+    let kind = |ticket: &'static str| EntryKind::Ticket { ticket: ticket.into(), traceparent: String::new() };
+    assert_eq!(
+        entries.iter().map(|entry| entry.kind.clone()).collect::<Vec<_>>(),
+        [kind("one"), kind("two")]
+    );
+    assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [one, two]);
+
+    let shard = shard();
+    assert_eq!(store.pool.read_tickets(&shard, two, Duration::from_millis(20)).await.expect("nothing"), []);
+    let read = store.pool.read_tickets(&shard, two, WAIT);
+    let other = store.other();
+    let (read, three) = tokio::join!(read, other.enqueue(&shard, "three".into(), "trace"));
+    let read = read.expect("the third");
+    assert_eq!(read[0].id, three.expect("put in").0);
+    let kind = EntryKind::Ticket { ticket: "three".into(), traceparent: "trace".to_owned() };
+    assert_eq!(read[0].kind, kind);
+}
+
+async fn a_full_shard_takes_no_more(store: Store) {
+    let one = store.enqueue("one").await;
+    store.enqueue("two").await;
+    let refused = store.pool.enqueue(&shard(), "three".into(), "").await;
+    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    let epoch = store.own().await;
+    store.pool.commit(&shard(), epoch, &[], &[one]).await.expect("deleted");
+    store.enqueue("four").await;
+}
+
+async fn a_ticket_is_cancelled_or_paired_and_never_both(store: Store) {
+    let (epoch, shard, other) = (store.own().await, shard(), store.other());
+    let mut cancels = 0;
+    for round in 0..50 {
+        let pair = [store.enqueue("one").await, store.enqueue("two").await];
+        let pairings = [pairing(pair)];
+        // In turn the one or the other is sent first.
+        let (outcomes, cancelled) = if round % 2 == 0 {
+            tokio::join!(store.pool.commit(&shard, epoch, &pairings, &[]), other.cancel(&shard, pair[1]))
+        } else {
+            let (cancelled, outcomes) =
+                tokio::join!(other.cancel(&shard, pair[1]), store.pool.commit(&shard, epoch, &pairings, &[]));
+            (outcomes, cancelled)
+        };
+        let cancelled = cancelled.expect("an answer");
+        let expected = if cancelled { Outcome::Gone(vec![pair[1]]) } else { Outcome::Committed };
+        assert_eq!(outcomes.expect("an answer"), [expected]);
+        cancels += usize::from(cancelled);
+        assert!(!other.cancel(&shard, pair[1]).await.expect("an answer"), "it is gone either way");
+    }
+    let entries = store.pool.read_tickets(&shard, EntryId::default(), NO_WAIT).await.expect("entries");
+    let told = entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Cancelled(_))).count();
+    assert_eq!(told, cancels, "the owner hears of each cancellation");
+}
+
+async fn a_batch_commits_what_is_there_and_names_what_is_gone(store: Store) {
+    let mut entries = Vec::new();
+    for ticket in ["a", "b", "c", "d", "e", "f"] {
+        entries.push(store.enqueue(ticket).await);
+    }
+    let [a, b, c, d, e, f] = entries[..] else { panic!("six") };
+    let never = EntryId { ms: 1, seq: 1 };
+    store.pool.cancel(&shard(), b).await.expect("cancelled");
+    let epoch = store.own().await;
+    let pairings = [pairing([a, b]), pairing([c, d]), pairing([never, e]), pairing([never, b])];
+    let outcomes = store.pool.commit(&shard(), epoch, &pairings, &[f]).await.expect("committed");
+    let gone = |entries: &[EntryId]| Outcome::Gone(entries.to_vec());
+    assert_eq!(outcomes, [gone(&[b]), Outcome::Committed, gone(&[never]), gone(&[never, b])]);
+    let left = store.waiting().await;
+    assert_eq!(left[..2], [a, e], "the other halves still wait, and the finished entry is deleted");
+    assert_eq!(left.len(), 3, "the third is the cancellation");
+    assert_eq!(store.commit(epoch, &pairings[1..2]).await, [gone(&[c, d])], "a repeat does nothing");
+    store.claim(NO_WAIT).await;
+    let pairs = store.take().await;
+    assert_eq!(pairs.len(), 1);
+    assert_eq!(pairs[0].deliveries, pairings[1].deliveries);
+}
+
+async fn an_older_epoch_commits_nothing_renews_nothing_and_releases_nothing(store: Store) {
+    let pair = [store.enqueue("one").await, store.enqueue("two").await];
+    let old = store.own().await;
+    store.pool.release(&shard(), old).await.expect("released");
+    let new = store.own().await;
+    assert!(new > old);
+    let fenced = store.pool.commit(&shard(), old, &[pairing(pair)], &pair).await;
+    assert!(matches!(fenced, Err(Error::Fenced)), "{fenced:?}");
+    assert_eq!(store.waiting().await, pair);
+    let renewed = store.pool.renew(&shard(), "me", old, LEASE).await;
+    assert!(matches!(renewed, Err(Error::Fenced)), "{renewed:?}");
+    store.pool.release(&shard(), old).await.expect("an answer");
+    assert_eq!(store.pool.acquire(&shard(), "other", LEASE).await.expect("an answer"), None);
+    assert_eq!(store.commit(new, &[pairing(pair)]).await, [Outcome::Committed]);
+}
+
+async fn a_lease_has_one_owner_until_it_is_over_or_released(store: Store) {
+    let (shard, short) = (shard(), Duration::from_millis(300));
+    let first = store.pool.acquire(&shard, "me", short).await.expect("an answer").expect("the lease");
+    assert_eq!(store.other().acquire(&shard, "other", short).await.expect("an answer"), None);
+    let elsewhere = Shard::for_ticket(Mode::Video, "main").expect("a pool");
+    assert!(store.pool.acquire(&elsewhere, "other", short).await.expect("an answer").is_some());
+    store.pool.renew(&shard, "me", first, LEASE).await.expect("renewed");
+    tokio::time::sleep(short).await;
+    assert_eq!(store.pool.acquire(&shard, "other", short).await.expect("an answer"), None, "it was renewed");
+    store.pool.renew(&shard, "me", first, short).await.expect("renewed");
+    let second = until(LEASE, "the lease is over", async || {
+        store.pool.acquire(&shard, "other", LEASE).await.expect("an answer")
+    });
+    let second = second.await;
+    assert!(second > first);
+    store.pool.release(&shard, second).await.expect("released");
+    assert!(store.own().await > second);
+}
+
+async fn epochs_rise_also_when_everything_was_lost(store: Store) {
+    let first = store.own().await;
+    // Epochs follow the clock, whose next tick has to come before everything is lost.
+    until(WAIT, "the clock moves on", async || (context().clock.unix_ms() > first.0 + 5).then_some(())).await;
+    store.lose_everything();
+    let fenced = store.pool.commit(&shard(), first, &[], &[]).await;
+    assert!(matches!(fenced, Err(Error::Fenced)), "{fenced:?}");
+    let second = store.own().await;
+    assert!(second > first, "{second} is above {first}");
+}
+
+async fn pairs_outlive_the_owner_who_took_them(store: Store) {
+    store.claim(NO_WAIT).await;
+    let epoch = store.own().await;
+    for _ in 0..2 {
+        let pair = [store.enqueue("one").await, store.enqueue("two").await];
+        store.commit(epoch, &[pairing(pair)]).await;
+    }
+    let taken = store.take().await;
+    assert_eq!(taken.len(), 2);
+    assert_eq!(store.claim(Duration::from_secs(60)).await, [], "they are not idle for long");
+    assert_eq!(store.claim(NO_WAIT).await, taken, "the next owner takes them over");
+    let pool = store.other();
+    pool.settle(&shard(), &[taken[0].id]).await.expect("settled");
+    let idle = until(WAIT, "the other one is idle", async || {
+        let claimed = pool.claim_pairs(&shard(), Duration::from_millis(50)).await.expect("pairs");
+        (!claimed.is_empty()).then_some(claimed)
+    });
+    assert_eq!(idle.await, taken[1..]);
+    pool.settle(&shard(), &[taken[1].id]).await.expect("settled");
+    assert_eq!(store.claim(NO_WAIT).await, []);
+    assert_eq!(store.pool.take_pairs(&shard(), NO_WAIT).await.expect("nothing"), []);
+}
+
+async fn pairs_flow_again_after_everything_was_lost(store: Store) {
+    store.claim(NO_WAIT).await;
+    let shard = shard();
+    // The read that waits when it happens may fail, but it must not hang.
+    let (read, ()) = tokio::join!(store.pool.take_pairs(&shard, Duration::from_millis(300)), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        store.lose_everything();
+    });
+    assert_eq!(read.unwrap_or_default(), []);
+    let epoch = store.own().await;
+    let pair = [store.enqueue("one").await, store.enqueue("two").await];
+    store.commit(epoch, &[pairing(pair)]).await;
+    assert_eq!(store.claim(NO_WAIT).await, [], "nobody had taken it");
+    assert_eq!(store.take().await.len(), 1);
+}
+
+async fn an_inbox_repeats_everything_until_it_is_trimmed(store: Store) {
+    let start = EntryId::default();
+    let news = [delivery("gateway-a", "one"), delivery("gateway-b", "other"), delivery("gateway-a", "two")];
+    let other = store.other();
+    let (read, ()) = tokio::join!(store.pool.read_inbox("gateway-a", start, WAIT), async {
+        other.deliver(&news).await.expect("delivered");
+    });
+    assert_eq!(read.expect("letters")[0].1, "one");
+    let letters = store.pool.read_inbox("gateway-a", start, WAIT).await.expect("letters");
+    assert_eq!(store.inbox("gateway-a", start).await, ["one", "two"]);
+    assert_eq!(store.inbox("gateway-a", letters[0].0).await, ["two"]);
+    assert_eq!(store.inbox("gateway-b", start).await, ["other"]);
+    store.pool.trim_inbox("gateway-a", letters[0].0).await.expect("trimmed");
+    assert_eq!(store.inbox("gateway-a", start).await, ["two"]);
+    store.pool.trim_inbox("gateway-a", letters[1].0).await.expect("trimmed");
+    assert_eq!(store.inbox("gateway-a", start).await, Vec::<Bytes>::new());
+    store.pool.deliver(&[delivery("gateway-a", "three")]).await.expect("delivered");
+    assert_eq!(store.inbox("gateway-a", letters[1].0).await, ["three"], "ids go on rising");
+    store.pool.trim_inbox("nobody", start).await.expect("nothing to do");
+    store.pool.keep_inbox("nobody").await.expect("nothing to do");
+}
+
+async fn an_inbox_that_nobody_keeps_is_over(store: Store) {
+    let start = EntryId::default();
+    let news = [delivery("kept", "one"), delivery("forgotten", "one")];
+    store.pool.deliver(&news).await.expect("delivered");
+    until(WAIT, "the inbox is over", async || {
+        store.pool.keep_inbox("kept").await.expect("kept");
+        // More news doesn't keep it.
+        store.inbox("forgotten", start).await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(store.inbox("kept", start).await, ["one"]);
+    store.pool.deliver(&[delivery("forgotten", "two")]).await.expect("delivered");
+    assert_eq!(store.inbox("forgotten", start).await, ["two"]);
+}
+
+async fn heartbeats_are_read_in_order_and_old_ones_go(store: Store) {
+    let mut last = EntryId::default();
+    for beat in 0..500_u32 {
+        let id = store.pool.heartbeat(beat.to_string().into()).await.expect("stored");
+        assert!(id > last);
+        last = id;
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let other = store.other();
+    let (read, id) = tokio::join!(store.pool.read_members(last, WAIT), other.heartbeat("x".into()));
+    assert_eq!(read.expect("the new one"), [(id.expect("stored"), Bytes::from("x"))]);
+    let kept = store.pool.read_members(EntryId::default(), NO_WAIT).await.expect("heartbeats");
+    // Redis drops them by the hundred.
+    assert!(kept.len() <= 201, "{} are kept", kept.len());
+}
+
+async fn the_generation_changes_only_when_everything_was_lost(store: Store) {
+    let other = store.other();
+    let first = store.pool.generation().await.expect("a generation");
+    assert_eq!(other.generation().await.expect("a generation"), first);
+    let (_, told) = other.enqueue(&shard(), "one".into(), "").await.expect("put in");
+    assert_eq!(told, first);
+    store.lose_everything();
+    let second = store.pool.generation().await.expect("a generation");
+    assert_ne!(second, first);
+    assert_eq!(other.generation().await.expect("a generation"), second);
+    let (_, told) = other.enqueue(&shard(), "one".into(), "").await.expect("put in");
+    assert_eq!(told, second);
+}
+
+async fn all_who_ask_for_a_chats_home_get_the_same(store: Store) {
+    let chat = ChatId::new(&Random::from_os());
+    let other = store.other();
+    let (one, two) = tokio::join!(
+        store.pool.choose_home(chat, Epoch(2), "http://a:1"),
+        other.choose_home(chat, Epoch(2), "http://b:1")
+    );
+    let (one, two) = (one.expect("a home"), two.expect("a home"));
+    assert_eq!(one, two);
+    assert!(["http://a:1", "http://b:1"].contains(&one.as_str()));
+    let next = store.pool.choose_home(chat, Epoch(3), "http://c:1").await.expect("a home");
+    assert_eq!(next, "http://c:1", "every epoch has its own");
+}
+
+// === only of Redis ===
+
+#[tokio::test]
+async fn a_redis_that_drops_keys_is_refused() {
+    let server = RedisServer::start().await;
+    let pool = redis(&server, Limits::default());
+    pool.check().await.expect("good");
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let refused = pool.check().await;
+    assert!(matches!(&refused, Err(Error::Refused(why)) if why.contains("noeviction")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_redis_without_memory_is_full_and_its_connection_is_still_good() {
+    let server = RedisServer::start().await;
+    let pool = redis(&server, Limits::default());
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = pool.enqueue(&shard(), "one".into(), "").await;
+    assert!(matches!(full, Err(Error::Full)), "{full:?}");
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    pool.enqueue(&shard(), "one".into(), "").await.expect("room");
+}
+
+#[tokio::test]
+async fn what_frees_memory_is_done_in_whole_also_when_there_is_none() {
+    let store = Store::redis(Limits::default()).await;
+    let pair = [store.enqueue("one").await, store.enqueue("two").await];
+    let third = store.enqueue("three").await;
+    let epoch = store.own().await;
+    store.claim(NO_WAIT).await;
+    let server = store.server.as_ref().expect("a server");
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(store.pool.cancel(&shard(), third).await.expect("cancelled"));
+    assert_eq!(store.commit(epoch, &[pairing(pair)]).await, [Outcome::Committed]);
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(store.take().await.len(), 1);
+    assert_eq!(store.waiting().await.len(), 1, "the cancellation is told");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_is_told_at_once_and_used_again_when_it_is_back() {
+    let mut server = RedisServer::start().await;
+    let pool = redis(&server, Limits::default());
+    pool.enqueue(&shard(), "one".into(), "").await.expect("put in");
+    let shard = shard();
+    let after = EntryId { ms: u64::MAX, seq: 0 };
+    let (waited, ()) = tokio::join!(pool.read_tickets(&shard, after, Duration::from_secs(60)), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.kill();
+    });
+    assert!(matches!(waited, Err(Error::Away(_))), "a read that waits hears of it: {waited:?}");
+    let refused = tokio::time::timeout(Duration::from_secs(1), pool.enqueue(&shard, "two".into(), "")).await;
+    assert!(matches!(refused, Ok(Err(Error::Away(_)))), "{refused:?}");
+    server.restart().await;
+    until(WAIT, "it is used again", async || pool.enqueue(&shard, "two".into(), "").await.ok()).await;
+    let read = until(WAIT, "reads too", async || {
+        pool.read_tickets(&shard, EntryId::default(), Duration::from_secs(1)).await.ok()
+    });
+    assert_eq!(read.await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_that_was_given_up_does_not_disturb_the_next() {
+    let server = RedisServer::start().await;
+    let pool = redis(&server, Limits::default());
+    let shard = shard();
+    for _ in 0..3 {
+        let given_up = tokio::time::timeout(
+            Duration::from_millis(30),
+            pool.read_tickets(&shard, EntryId::default(), WAIT),
+        )
+        .await;
+        assert!(given_up.is_err());
+    }
+    pool.enqueue(&shard, "one".into(), "").await.expect("put in");
+    let read = pool.read_tickets(&shard, EntryId::default(), WAIT).await.expect("entries");
+    assert_eq!(read.len(), 1);
+}

@@ -1,0 +1,33 @@
+//! What the tests of the matchmaker stand on.
+
+mod node;
+mod peers;
+mod redis;
+
+use std::time::Duration;
+
+use chassis::{Context, Random, Secret};
+use tokio::time::{Instant, sleep};
+
+pub(crate) use self::{
+    node::{Node, Where},
+    peers::{Gateway, Moderation, Relay, subject, ticket},
+    redis::RedisServer,
+};
+
+/// A context whose secret all of a test share.
+pub(crate) fn context() -> Context {
+    Context::new(Secret::ephemeral(&Random::seeded(7)), Duration::from_secs(5))
+}
+
+/// Looks again and again until there is something; panics with `what` when the time is over.
+pub(crate) async fn until<T>(within: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + within;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {within:?}: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
