@@ -70,6 +70,16 @@ impl Ban {
     }
 }
 
+impl From<Ban> for v1::Ban {
+    fn from(ban: Ban) -> Self {
+        let subject = v1::Subject {
+            session: ban.session.map(SessionId::to_bytes).unwrap_or_default(),
+            address: ban.address.map(AddressHash::to_bytes).unwrap_or_default(),
+        };
+        Self { id: ban.id, subject: Some(subject), until_unix_ms: ban.until_unix_ms, reason: ban.reason }
+    }
+}
+
 impl TryFrom<v1::Ban> for Ban {
     type Error = Malformed;
 
@@ -116,7 +126,7 @@ impl Bans {
     /// The ban that holds for this session or one of these addresses; the longest, if several do.
     #[must_use]
     pub fn check(&self, session: SessionId, addresses: &[AddressHash]) -> Option<Ban> {
-        self.shared.view.read().check(session, addresses, self.shared.context.clock.unix_ms())
+        self.shared.view.read().check(Some(session), addresses, self.shared.context.clock.unix_ms())
     }
 
     /// Every ban from when it becomes known here. A receiver that is told that it lagged has missed some, and has to
@@ -175,7 +185,7 @@ impl Shared {
         {
             self.complete(&snapshot);
         }
-        self.metrics.known(self.view.read().bans.len());
+        self.metrics.known(self.view.read().len());
     }
 
     fn insert(&self, ban: Ban, snapshot: Option<&mut HashSet<String>>) {
@@ -190,7 +200,7 @@ impl Shared {
     fn complete(&self, snapshot: &HashSet<String>) {
         let mut view = self.view.write();
         view.retain(|ban| snapshot.contains(&ban.id));
-        info!(bans = view.bans.len(), "following bans");
+        info!(bans = view.len(), "following bans");
         drop(view);
         self.synced.send_replace(true);
     }
@@ -198,7 +208,7 @@ impl Shared {
     fn sweep(&self) {
         let now = self.context.clock.unix_ms();
         self.view.write().retain(|ban| ban.until_unix_ms > now);
-        self.metrics.known(self.view.read().bans.len());
+        self.metrics.known(self.view.read().len());
     }
 }
 
@@ -264,22 +274,22 @@ async fn read(shared: &Shared, mut stream: Streaming<WatchBansResponse>) -> (Sta
 
 // === impl View ===
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Session(SessionId),
     Address(AddressHash),
 }
 
-/// The bans by id, and by what they hold for.
-#[derive(Default)]
-struct View {
+/// Bans by id, and by what they hold for.
+#[derive(Debug, Default)]
+pub struct View {
     bans: HashMap<String, Arc<Ban>>,
     by_key: HashMap<Key, Vec<Arc<Ban>>>,
 }
 
 impl View {
     /// Adds or replaces a ban. False if it was there just so.
-    fn insert(&mut self, ban: Ban) -> bool {
+    pub fn insert(&mut self, ban: Ban) -> bool {
         if self.bans.get(&ban.id).is_some_and(|known| **known == ban) {
             return false;
         }
@@ -292,8 +302,9 @@ impl View {
         true
     }
 
-    fn remove(&mut self, id: &str) {
-        let Some(ban) = self.bans.remove(id) else { return };
+    /// Takes a ban out. False if there was none of that id.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let Some(ban) = self.bans.remove(id) else { return false };
         for key in ban.keys() {
             if let Some(bans) = self.by_key.get_mut(&key) {
                 bans.retain(|other| other.id != id);
@@ -302,18 +313,46 @@ impl View {
                 }
             }
         }
+        true
     }
 
-    fn retain(&mut self, keep: impl Fn(&Ban) -> bool) {
+    /// Takes out what is not to be kept, and tells the ids of that.
+    pub fn retain(&mut self, keep: impl Fn(&Ban) -> bool) -> Vec<String> {
         let gone: Vec<String> =
             self.bans.values().filter(|ban| !keep(ban)).map(|ban| ban.id.clone()).collect();
-        for id in gone {
-            self.remove(&id);
+        for id in &gone {
+            self.remove(id);
         }
+        gone
     }
 
-    fn check(&self, session: SessionId, addresses: &[AddressHash], now_unix_ms: u64) -> Option<Ban> {
-        let keys = std::iter::once(Key::Session(session)).chain(addresses.iter().copied().map(Key::Address));
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Ban> {
+        self.bans.values().map(Arc::as_ref)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bans.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bans.is_empty()
+    }
+
+    /// The ban that holds for this session or one of these addresses; the longest, if several do.
+    #[must_use]
+    pub fn check(
+        &self,
+        session: Option<SessionId>,
+        addresses: &[AddressHash],
+        now_unix_ms: u64,
+    ) -> Option<Ban> {
+        let addresses = addresses.iter().copied().map(Key::Address);
+        let keys = session.map(Key::Session).into_iter().chain(addresses);
         let holding = keys.filter_map(|key| self.by_key.get(&key)).flatten();
         let holding = holding.filter(|ban| ban.until_unix_ms > now_unix_ms);
         holding.max_by_key(|ban| ban.until_unix_ms).map(|ban| Ban::clone(ban))

@@ -20,6 +20,11 @@ use crate::{
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that is not upgraded may last. A client that asks and never reads would hold it for ever; any other
+/// just connects again.
+const LIFETIME: Duration = Duration::from_secs(300);
+/// How long a last request may take then.
+const LAST_REQUEST: Duration = Duration::from_secs(30);
 /// Largest head, and what hyper reads ahead, in bytes.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -49,17 +54,20 @@ async fn serve_connection(context: Context, stream: Stream, router: Router) {
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = context.drain.soft() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = &mut connection => ended,
-                () = context.drain.hard() => return,
-            }
-        }
+    let mut ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = context.drain.soft() => None,
+        () = tokio::time::sleep(LIFETIME) => None,
     };
-    if let Err(error) = ended {
+    if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = tokio::time::sleep(LAST_REQUEST) => None,
+            () = context.drain.hard() => None,
+        };
+    }
+    if let Some(Err(error)) = ended {
         debug!(%error, "http connection ended");
     }
 }

@@ -22,7 +22,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use stroll_proto::v1::{RelayFrame, gateway_frame::Body as ToRelay};
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::{Semaphore, broadcast, mpsc},
     time::Instant,
 };
 use tracing::{info_span, warn};
@@ -45,6 +45,8 @@ use crate::{
 const REMEMBERED_CHATS: usize = 8_192;
 /// How often sessions that only remember a past are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How many sockets are let go at once: those who come back to other gateways must not do it all together.
+const FAREWELLS: usize = 128;
 /// How many batches from relays may wait for the hub.
 const RELAY_NEWS: usize = 64;
 
@@ -60,6 +62,8 @@ pub struct Hub {
     pub admission: Admission,
     /// The cluster's numbers.
     pub stats: Stats,
+    /// So many sockets may say goodbye at once when the gateway stops.
+    pub farewells: Semaphore,
     /// This gateway's id, new with each start.
     pub id: String,
     sessions: DashMap<SessionId, Arc<Slot>>,
@@ -84,6 +88,7 @@ impl Hub {
         let hub = Arc::new(Self {
             admission: Admission::new(&config.limits),
             stats: Stats::default(),
+            farewells: Semaphore::new(FAREWELLS),
             sessions: DashMap::new(),
             tickets: Tickets::new(matchmaker),
             relays: Arc::new(relays),
@@ -151,6 +156,10 @@ impl Hub {
             }
             let resume = resume.flatten();
             self.tell_locked(&slot, &mut inner, |session, env| session.on_connected(consent, resume, env));
+            // A ban may have come after the first look, and before the session could be found by it.
+            if self.bans.check(id, &inner.addresses).is_some() {
+                self.tell_locked(&slot, &mut inner, Session::on_ban);
+            }
             drop(inner);
             return Ok(slot);
         }
@@ -335,19 +344,19 @@ impl Hub {
         chassis::grpc::continue_from(&span, &pairing.traceparent);
         let _entered = span.enter();
         match self.tickets.holder(pairing.ticket) {
-            Some(slot) => self.tell(&slot, |session, _| session.on_assignment(pairing)),
+            Some(slot) => self.tell(&slot, |session, env| session.on_assignment(pairing, env)),
             None => self.decline(&pairing),
         }
     }
 
     /// The store has a new generation.
     pub fn new_generation(self: &Arc<Self>, generation: &str) {
-        if !self.tickets.new_generation(generation) {
-            return;
+        if self.tickets.new_generation(generation) {
+            warn!(generation, "the pool's store lost its tickets, putting those that wait in again");
         }
-        warn!(generation, "the pool's store lost its tickets, putting those that wait in again");
+        // Also what was put into one that was never announced here.
         for slot in self.all_slots() {
-            self.tell(&slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
+            self.tell(&slot, |session, _| session.on_generation(|held| held != generation));
         }
     }
 
@@ -356,7 +365,7 @@ impl Hub {
         self.tell(slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
     }
 
-    /// Waits until every socket is gone, or the drain's time is over.
+    /// Waits until every socket is gone and every ticket is out of the pool, or the drain's time is over.
     pub async fn drained(&self) {
         let mut interval = tokio::time::interval(Duration::from_millis(50));
         let hard = self.context.drain.hard();
@@ -366,6 +375,10 @@ impl Hub {
                 _ = interval.tick() => {}
                 () = &mut hard => return,
             }
+        }
+        tokio::select! {
+            () = self.tickets.settled() => {}
+            () = &mut hard => {}
         }
     }
 

@@ -21,6 +21,9 @@ use crate::{
 /// Reports of one session within a minute.
 const REPORTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
+/// Changes of typing of one session within a second. Nobody types so nervously, and each costs the stranger's queue a frame.
+const TYPING_PER_SECOND: NonZeroU32 = NonZeroU32::new(6).expect("not zero");
+
 /// `tokio::time` for governor.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock(Instant);
@@ -51,6 +54,7 @@ pub struct SessionLimits {
     finds: Direct,
     messages: Direct,
     reports: Direct,
+    typing: Direct,
 }
 
 impl SessionLimits {
@@ -66,6 +70,7 @@ impl SessionLimits {
                 clock,
             ),
             reports: Direct::direct_with_clock(Quota::per_minute(REPORTS_PER_MINUTE), clock),
+            typing: Direct::direct_with_clock(Quota::per_second(TYPING_PER_SECOND), clock),
         }
     }
 
@@ -83,6 +88,11 @@ impl SessionLimits {
     /// As above.
     pub fn message(&self) -> Result<(), Refusal> {
         check(&self.messages).map_err(slow_down)
+    }
+
+    /// A change of typing. One too many is dropped without a word.
+    pub fn typing(&self) -> bool {
+        self.typing.check().is_ok()
     }
 
     /// A report.

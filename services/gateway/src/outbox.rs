@@ -16,13 +16,15 @@ const MAX_FRAMES: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
 
 /// The queue between whoever has something for a client, and the task that owns its socket.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
     queue: Mutex<Queue>,
     wake: Notify,
+    /// Its own signal, so that who waits for it takes none of the others away.
+    overflow: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     frames: VecDeque<String>,
     bytes: usize,
@@ -41,6 +43,7 @@ impl Outbox {
         if queue.frames.len() > MAX_FRAMES || queue.bytes > MAX_BYTES {
             queue.frames = VecDeque::new();
             queue.close = Some(Close::SlowConsumer);
+            self.overflow.notify_one();
         }
         drop(queue);
         self.wake.notify_one();
@@ -59,10 +62,11 @@ impl Outbox {
         (std::mem::take(&mut queue.frames), queue.close)
     }
 
-    /// Whether the client was found not to keep up.
-    #[must_use]
-    pub fn overflowed(&self) -> bool {
-        self.queue.lock().close == Some(Close::SlowConsumer)
+    /// Waits until the client was found not to keep up.
+    pub async fn overflowed(&self) {
+        while self.queue.lock().close != Some(Close::SlowConsumer) {
+            self.overflow.notified().await;
+        }
     }
 
     /// Waits until there may be something to take.
@@ -81,9 +85,10 @@ mod tests {
         for _ in 0..MAX_FRAMES {
             outbox.push("x".into());
         }
-        assert!(!outbox.overflowed());
-        outbox.push("one too many".into());
-        assert!(outbox.overflowed());
+        assert_eq!(outbox.take().1, None);
+        for _ in 0..=MAX_FRAMES {
+            outbox.push("x".into());
+        }
         outbox.push("late".into());
         let (frames, close) = outbox.take();
         assert_eq!((frames.len(), close), (0, Some(Close::SlowConsumer)));
@@ -98,7 +103,7 @@ mod tests {
             outbox.push(frame.clone());
             assert_eq!(outbox.take().0.len(), 2);
         }
-        assert!(!outbox.overflowed());
+        assert_eq!(outbox.take().1, None);
     }
 
     #[test]
@@ -111,5 +116,19 @@ mod tests {
         let (frames, close) = outbox.take();
         assert_eq!(frames, ["last words"]);
         assert_eq!(close, Some(Close::Banned));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_overflow_takes_no_other_wake_up_away() {
+        let outbox = Outbox::default();
+        {
+            let overflowed = outbox.overflowed();
+            tokio::pin!(overflowed);
+            assert_eq!(futures_util::poll!(&mut overflowed), std::task::Poll::Pending);
+            outbox.push("written while a write was under way".into());
+            assert_eq!(futures_util::poll!(&mut overflowed), std::task::Poll::Pending);
+        }
+        outbox.changed().await;
+        assert_eq!(outbox.take().0.len(), 1);
     }
 }

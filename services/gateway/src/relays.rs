@@ -1,6 +1,10 @@
 //! The streams to relays: one per relay, which carries all chats that this gateway has there.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chassis::{
@@ -23,12 +27,13 @@ use crate::{metrics::Metrics, session::Pairing, slot::Slot};
 
 /// Most frames that wait for a relay. One that takes none for so long is as good as lost.
 const MAX_WAITING: usize = 65_536;
+/// How long a relay may take to open the stream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most frames in one request, and most bytes.
 const MAX_BATCH: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
 
 /// News from a relay's stream, in order.
-#[derive(Debug)]
 pub enum News {
     /// Frames for seats of this stream.
     Frames(Vec<RelayFrame>),
@@ -37,7 +42,6 @@ pub enum News {
 }
 
 /// All streams of this gateway.
-#[derive(Debug)]
 pub struct Relays {
     context: Context,
     gateway: String,
@@ -82,12 +86,13 @@ impl Relays {
         self.metrics.relay(1);
         let ended = tokio::select! {
             ended = self.carry(&address, &link) => ended,
+            () = link.stopped.notified() => Err(Status::resource_exhausted("the relay takes no frames")),
             () = self.context.drain.hard() => Ok(()),
         };
         match ended {
             Ok(()) => info!(relay = %address, "relay stream ended"),
             Err(status) => {
-                warn!(relay = %address, code = ?status.code(), cause = status.message(), "relay lost")
+                warn!(relay = %address, code = ?status.code(), cause = status.message(), "relay lost");
             }
         }
         self.metrics.relay(-1);
@@ -106,7 +111,9 @@ impl Relays {
             link.next_batch().await.map(|frames| (ConnectRequest { gateway: String::new(), frames }, link))
         });
         let requests = futures_util::StreamExt::chain(stream::iter([first]), rest);
-        let mut responses = client.connect(requests).await?.into_inner();
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, client.connect(requests)).await;
+        let connected = connecting.map_err(|_| Status::deadline_exceeded("the relay does not answer"))??;
+        let mut responses = connected.into_inner();
         while let Some(response) = responses.message().await? {
             if self.news.send((Arc::clone(link), News::Frames(response.frames))).await.is_err() {
                 break;
@@ -117,16 +124,18 @@ impl Relays {
 }
 
 /// One stream.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Link {
     queue: Mutex<Queue>,
     wake: Notify,
+    /// Its own signal, for the one who ends the stream.
+    stopped: Notify,
     seats: DashMap<u64, Arc<Slot>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
-    waiting: std::collections::VecDeque<GatewayFrame>,
+    waiting: VecDeque<GatewayFrame>,
     next_handle: u64,
     stopped: bool,
 }
@@ -166,6 +175,7 @@ impl Link {
         let mut queue = self.queue.lock();
         if queue.waiting.len() >= MAX_WAITING {
             queue.stopped = true;
+            self.stopped.notify_one();
         }
         if !queue.stopped {
             queue.waiting.push_back(GatewayFrame { handle, body: Some(body) });
@@ -179,7 +189,7 @@ impl Link {
     fn stop(&self) {
         let mut queue = self.queue.lock();
         queue.stopped = true;
-        queue.waiting = std::collections::VecDeque::new();
+        queue.waiting = VecDeque::new();
         drop(queue);
         self.wake.notify_one();
     }
@@ -202,7 +212,7 @@ impl Link {
     }
 }
 
-fn take_batch(waiting: &mut std::collections::VecDeque<GatewayFrame>) -> Vec<GatewayFrame> {
+fn take_batch(waiting: &mut VecDeque<GatewayFrame>) -> Vec<GatewayFrame> {
     let mut bytes = 0;
     let fits = |frame: &&GatewayFrame| {
         bytes += frame.encoded_len();

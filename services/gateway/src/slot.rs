@@ -14,7 +14,6 @@ use crate::{
 };
 
 /// One session's place. All that belongs to it is under one lock, which is never held over an await.
-#[derive(Debug)]
 pub struct Slot {
     /// Who it is.
     pub id: SessionId,
@@ -23,7 +22,6 @@ pub struct Slot {
 }
 
 /// What is under the lock.
-#[derive(Debug)]
 pub struct Inner {
     /// The state machine.
     pub session: Session,
@@ -40,7 +38,7 @@ pub struct Inner {
 }
 
 /// A seat at a relay.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Seat {
     link: Arc<Link>,
     handle: u64,

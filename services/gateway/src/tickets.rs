@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
+    Tasks,
     grpc::{self, Channel},
     id::TicketId,
 };
@@ -14,6 +15,7 @@ use stroll_proto::v1::{
     CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace,
     matchmaker_service_client::MatchmakerServiceClient,
 };
+use tokio_util::task::TaskTracker;
 use tonic::{Code as GrpcCode, Status};
 use tracing::{Instrument as _, Span, debug, warn};
 
@@ -32,11 +34,15 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// replaced (I4).
 const BUDGET: Duration = Duration::from_secs(5);
 
+/// How many generations that are over are remembered, for answers that come late.
+const MAX_PAST_GENERATIONS: usize = 64;
+
 /// Tickets by id.
 pub struct Tickets {
     matchmaker: MatchmakerServiceClient<Channel>,
     held: DashMap<TicketId, Arc<Slot>>,
     generations: Mutex<Generations>,
+    calls: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +60,7 @@ impl Tickets {
             matchmaker: MatchmakerServiceClient::new(matchmaker),
             held: DashMap::new(),
             generations: Mutex::default(),
+            calls: TaskTracker::new(),
         }
     }
 
@@ -75,18 +82,19 @@ impl Tickets {
         if wanted.told {
             hub.metrics.again();
         }
-        let (ticket, told) = (wanted.ticket, wanted.told);
+        let (ticket, told, after) = (wanted.ticket, wanted.told, Duration::from_millis(wanted.after_ms));
         let message = message(hub, subject, wanted);
         let (hub, slot) = (Arc::clone(hub), Arc::clone(slot));
-        let tasks = hub.context.tasks.clone();
+        let (tasks, hard) = (hub.context.tasks.clone(), hub.context.drain.hard());
         let work = async move {
+            tokio::time::sleep(after).await;
             let outcome = hub.tickets().put(&hub, ticket, told, message).await;
             if let Some(outcome) = outcome {
                 hub.tell(&slot, |session, _| session.on_enqueued(ticket, outcome));
                 hub.reconsider(&slot);
             }
         };
-        tasks.spawn("enqueue", work.instrument(Span::current()));
+        self.spawn(&tasks, "enqueue", hard, work.instrument(Span::current()));
     }
 
     /// Tries until the pool has it, or a new wish's time is over, or nobody holds the ticket any more.
@@ -97,7 +105,7 @@ impl Tickets {
         told: bool,
         message: Ticket,
     ) -> Option<Result<Place, Refusal>> {
-        loop {
+        while self.held.contains_key(&ticket) {
             let once = || {
                 let request = grpc::request(EnqueueRequest { ticket: Some(message.clone()) }, DEADLINE);
                 let mut matchmaker = self.matchmaker();
@@ -110,15 +118,16 @@ impl Tickets {
                     return Some(Ok(Place { shard, entry, generation: response.generation }));
                 }
                 // One that the client was told of is not given up while it is wanted.
-                Err(status) if told && grpc::is_transient(&status) && self.held.contains_key(&ticket) => {
+                Err(status) if told && may_be_tried_again(&status) => {
                     warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
                 }
                 Err(status) => return Some(Err(refusal(&status))),
             }
             if hub.context.drain.is_draining() {
-                return None;
+                break;
             }
         }
+        None
     }
 
     /// The ticket is not held any more. What the pool has of it is taken out in the background: if that fails, the
@@ -127,8 +136,8 @@ impl Tickets {
         self.held.remove(&ticket);
         let Some(Place { shard, entry, .. }) = place else { return };
         let (hub, matchmaker) = (Arc::clone(hub), self.matchmaker());
-        let tasks = hub.context.tasks.clone();
-        tasks.spawn("cancel", async move {
+        let (tasks, hard) = (hub.context.tasks.clone(), hub.context.drain.hard());
+        self.spawn(&tasks, "cancel", hard, async move {
             let place = TicketPlace { shard, entry };
             let once = || {
                 let request = grpc::request(CancelRequest { place: Some(place.clone()) }, DEADLINE);
@@ -141,7 +150,30 @@ impl Tickets {
         });
     }
 
-    /// The store's generation, as announced. Returns whether another one is thereby over.
+    /// Calls that a drain waits for, until its hard end.
+    fn spawn(
+        &self,
+        tasks: &Tasks,
+        name: &'static str,
+        hard: impl Future<Output = ()> + Send + 'static,
+        call: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let counted = self.calls.track_future(call);
+        tasks.spawn(name, async move {
+            tokio::select! {
+                () = counted => {}
+                () = hard => {}
+            }
+        });
+    }
+
+    /// Waits until no call is under way.
+    pub async fn settled(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
+    /// The store's generation, as announced. Returns whether another one was announced before.
     pub fn new_generation(&self, generation: &str) -> bool {
         let mut generations = self.generations.lock();
         if generations.current.as_deref() == Some(generation) {
@@ -149,12 +181,12 @@ impl Tickets {
         }
         generations.past.retain(|past| past != generation);
         let before = generations.current.replace(generation.to_owned());
-        let lost = before.is_some();
+        let is_another = before.is_some();
         generations.past.extend(before);
-        if generations.past.len() > 64 {
+        if generations.past.len() > MAX_PAST_GENERATIONS {
             generations.past.remove(0);
         }
-        lost
+        is_another
     }
 
     /// Whether what was put into this generation is lost.
@@ -165,7 +197,7 @@ impl Tickets {
 }
 
 fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
-    let Wanted { ticket, find, since_unix_ms, told: _ } = wanted;
+    let Wanted { ticket, find, since_unix_ms, told: _, after_ms: _ } = wanted;
     Ticket {
         id: ticket.to_bytes(),
         gateway: hub.id.clone(),
@@ -183,6 +215,10 @@ fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
         since_unix_ms,
         zone: hub.config.zone.clone(),
     }
+}
+
+fn may_be_tried_again(status: &Status) -> bool {
+    grpc::is_transient(status) || status.code() == GrpcCode::ResourceExhausted
 }
 
 fn refusal(status: &Status) -> Refusal {

@@ -11,7 +11,7 @@ use stroll_proto::v1::{
     Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse,
     WatchOpen, watch_assignments_request::Kind as Up, watch_assignments_response::Kind as Down,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::{info, warn};
@@ -60,21 +60,26 @@ async fn watch(hub: &Arc<Hub>, after: &mut String, connected: &mut impl FnMut())
     let (up, requests) = mpsc::channel(16);
     let open = WatchOpen { gateway: hub.id.clone(), after: after.clone() };
     send(&up, Up::Open(open)).await?;
-    let mut down =
-        hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)).await?.into_inner();
+    let mut down = silent(hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)))
+        .await??
+        .into_inner();
     let mut interval = tokio::time::interval(LOAD_INTERVAL);
     let mut first = true;
+    let silence = tokio::time::sleep(SILENCE);
+    tokio::pin!(silence);
     loop {
         tokio::select! {
-            response = tokio::time::timeout(SILENCE, down.message()) => {
-                let response = response.map_err(|_| Status::deadline_exceeded("nothing came for a while"))??;
-                let Some(response) = response else { return Ok(()) };
+            response = down.message() => {
+                let Some(response) = response? else { return Ok(()) };
+                silence.as_mut().reset(Instant::now() + SILENCE);
                 if std::mem::take(&mut first) {
                     connected();
                 }
                 handle(hub, response, after, &up).await?;
             }
-            _ = interval.tick() => send(&up, Up::Load(hub.load())).await?,
+            // One that is not taken at once is out of date when it is.
+            _ = interval.tick() => drop(up.try_send(WatchAssignmentsRequest { kind: Some(Up::Load(hub.load())) })),
+            () = &mut silence => return Err(Status::deadline_exceeded("nothing came for a while")),
         }
     }
 }
@@ -109,8 +114,14 @@ async fn handle(
 }
 
 async fn send(up: &mpsc::Sender<WatchAssignmentsRequest>, kind: Up) -> Result<(), Status> {
-    let sent = up.send(WatchAssignmentsRequest { kind: Some(kind) }).await;
+    let sent = silent(up.send(WatchAssignmentsRequest { kind: Some(kind) })).await?;
     sent.map_err(|_| Status::unavailable("the watch's upward stream is closed"))
+}
+
+/// Nothing of a watch may take longer than a matchmaker may be silent.
+async fn silent<T>(step: impl Future<Output = T>) -> Result<T, Status> {
+    let done = tokio::time::timeout(SILENCE, step).await;
+    done.map_err(|_| Status::deadline_exceeded("the matchmaker does not answer"))
 }
 
 fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {

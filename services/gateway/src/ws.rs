@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::id::AddressHash;
+use chassis::{Context, id::AddressHash};
 use futures_util::SinkExt as _;
 use tokio::time::Instant;
 
@@ -46,8 +46,10 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Within which time sockets that do nothing important are let go when the gateway stops.
-const DRAIN_SPREAD: Duration = Duration::from_secs(2);
+/// Within which time sockets that are in no chat are let go when the gateway stops, at most.
+const DRAIN_SPREAD: Duration = Duration::from_secs(10);
+/// How often a draining socket is looked at.
+const DRAIN_LOOK: Duration = Duration::from_millis(500);
 
 /// `GET /v1/stats`.
 pub async fn stats(State(hub): State<Arc<Hub>>) -> Response {
@@ -155,20 +157,33 @@ async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, pe
         socket,
         addresses,
         outbox,
-        slot: None,
+        presence: None,
         last_heard: now,
         last_frame: now,
+        next_ping: now + PING_INTERVAL,
         next_look: now + HELLO_TIMEOUT,
         drain_at: None,
+        broken: false,
     };
     let close = connection.run().await;
-    if let Some(slot) = connection.slot.take() {
-        connection.hub.goodbye(&slot, &connection.outbox);
-    }
+    connection.presence = None;
     connection.hub.metrics.disconnect(close);
     // The place is free only once the closing handshake can't hold a buffer any more.
     connection.say_close(close).await;
     drop(permit);
+}
+
+/// A session's hold of this socket. Dropping it says goodbye, also if the task panics.
+struct Presence {
+    hub: Arc<Hub>,
+    slot: Arc<Slot>,
+    outbox: Arc<Outbox>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.hub.goodbye(&self.slot, &self.outbox);
+    }
 }
 
 struct Connection {
@@ -177,21 +192,31 @@ struct Connection {
     addresses: Vec<AddressHash>,
     outbox: Arc<Outbox>,
     /// None until `hello`.
-    slot: Option<Arc<Slot>>,
+    presence: Option<Presence>,
     bad_frames: BadFrames,
     last_heard: Instant,
     last_frame: Instant,
+    next_ping: Instant,
     next_look: Instant,
-    /// When this socket is let go, once the gateway drains.
+    /// When this socket is let go whatever it does, once the gateway drains.
     drain_at: Option<Instant>,
+    /// The protocol was broken, so nothing more can be read.
+    broken: bool,
 }
 
 impl Connection {
     /// Until the socket ends, or is to be closed.
     async fn run(&mut self) -> Close {
-        let soft = self.hub.context.drain.soft();
         let hard = self.hub.context.drain.hard();
-        tokio::pin!(soft, hard);
+        tokio::select! {
+            close = self.live() => close,
+            () = hard => Close::Restart,
+        }
+    }
+
+    async fn live(&mut self) -> Close {
+        let soft = self.hub.context.drain.soft();
+        tokio::pin!(soft);
         loop {
             let outbox = Arc::clone(&self.outbox);
             let ended = tokio::select! {
@@ -199,7 +224,6 @@ impl Connection {
                 () = outbox.changed() => self.flush().await,
                 () = tokio::time::sleep_until(self.next_look) => self.look().await,
                 () = &mut soft, if self.drain_at.is_none() => self.begin_drain(),
-                () = &mut hard => Some(Close::Restart),
             };
             if let Some(close) = ended {
                 return close;
@@ -218,16 +242,19 @@ impl Connection {
             Some(Ok(Message::Binary(_))) => Some(Close::NotText),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
             Some(Ok(Message::Close(_))) => Some(Close::Normal),
-            Some(Err(error)) => Some(close_for(error)),
+            Some(Err(error)) => {
+                self.broken = true;
+                Some(close_for(error))
+            }
             None => Some(Close::Lost),
         }
     }
 
     fn frame(&mut self, text: &str) -> Option<Close> {
-        match (ClientFrame::parse(text), &self.slot) {
+        match (ClientFrame::parse(text), &self.presence) {
             (Ok(ClientFrame::Hello(hello)), None) => self.hello(&hello),
-            (Ok(frame), Some(slot)) => {
-                self.hub.frame(slot, &self.outbox, frame);
+            (Ok(frame), Some(presence)) => {
+                self.hub.frame(&presence.slot, &self.outbox, frame);
                 None
             }
             (Ok(_), None) => {
@@ -245,8 +272,11 @@ impl Connection {
     fn hello(&mut self, hello: &Hello) -> Option<Close> {
         match self.hub.hello(hello, self.addresses.clone(), &self.outbox) {
             Ok(slot) => {
-                self.slot = Some(slot);
-                self.next_look = Instant::now() + PING_INTERVAL;
+                let (hub, outbox) = (Arc::clone(&self.hub), Arc::clone(&self.outbox));
+                self.presence = Some(Presence { hub, slot, outbox });
+                if self.drain_at.is_none() {
+                    self.next_look = self.next_ping;
+                }
                 None
             }
             Err(refusal) => {
@@ -279,7 +309,7 @@ impl Connection {
         };
         let written = tokio::select! {
             written = tokio::time::timeout(WRITE_TIMEOUT, write) => written,
-            () = overflow(&outbox) => return Some(Close::SlowConsumer),
+            () = outbox.overflowed() => return Some(Close::SlowConsumer),
         };
         match written {
             Ok(Ok(())) => close,
@@ -288,22 +318,36 @@ impl Connection {
         }
     }
 
-    /// What time brings: the end of patience, or a ping.
+    /// What time brings: the end of patience or of the gateway, or a ping.
     async fn look(&mut self) -> Option<Close> {
         let now = Instant::now();
-        let Some(slot) = &self.slot else { return Some(Close::HelloTooLate) };
-        if self.drain_at.is_some() {
-            return self.look_at_drain(now);
+        let activity = self.presence.as_ref().map(|presence| presence.slot.activity());
+        if let Some(at) = self.drain_at
+            && (activity != Some(Activity::Chatting) || now >= at)
+        {
+            self.outbox.close(Close::Restart);
         }
+        let Some(activity) = activity else {
+            return if self.drain_at.is_some() { None } else { Some(Close::HelloTooLate) };
+        };
         if now.duration_since(self.last_heard) >= SILENCE {
             return Some(Close::Lost);
         }
-        if now.duration_since(self.last_frame) >= IDLE && slot.activity() == Activity::Idle {
+        if now.duration_since(self.last_frame) >= IDLE && activity == Activity::Idle {
             return Some(Close::IdleTooLong);
         }
         // Silence is noticed when it is over, not at the next ping after.
-        self.next_look =
-            (now + PING_INTERVAL).min((self.last_heard + SILENCE).max(now + Duration::from_secs(1)));
+        let silence = (self.last_heard + SILENCE).max(now + Duration::from_secs(1));
+        let ping = if now >= self.next_ping { self.ping(now).await } else { None };
+        self.next_look = self.next_ping.min(silence);
+        if self.drain_at.is_some() {
+            self.next_look = self.next_look.min(now + DRAIN_LOOK);
+        }
+        ping
+    }
+
+    async fn ping(&mut self, now: Instant) -> Option<Close> {
+        self.next_ping = now + PING_INTERVAL;
         let ping = self.socket.send(Message::Ping(axum::body::Bytes::new()));
         match tokio::time::timeout(WRITE_TIMEOUT, ping).await {
             Ok(Ok(())) => None,
@@ -313,22 +357,13 @@ impl Connection {
     }
 
     /// The gateway stops. Each socket goes at its own moment, so that their clients don't come to the others all at once; a
-    /// chat goes on for most of the window.
+    /// chat goes on until it ends, or for most of the window.
     fn begin_drain(&mut self) -> Option<Close> {
         let now = Instant::now();
-        let drain = &self.hub.context.drain;
-        let spread = DRAIN_SPREAD.min(drain.remaining() / 4);
-        self.drain_at = Some(now + drain.remaining().mul_f64(0.8));
-        self.next_look = now + self.hub.context.random.duration(Duration::ZERO..spread);
-        None
-    }
-
-    fn look_at_drain(&mut self, now: Instant) -> Option<Close> {
-        let chatting = self.slot.as_ref().is_some_and(|slot| slot.activity() == Activity::Chatting);
-        if !chatting || self.drain_at.is_none_or(|at| now >= at) {
-            return Some(Close::Restart);
-        }
-        self.next_look = now + Duration::from_millis(500);
+        let Context { drain, random, .. } = &self.hub.context;
+        let window = drain.remaining();
+        self.drain_at = Some(now + random.duration(window.mul_f64(0.6)..window.mul_f64(0.9)));
+        self.next_look = now + random.duration(Duration::ZERO..window.mul_f64(0.25).min(DRAIN_SPREAD));
         None
     }
 
@@ -337,22 +372,21 @@ impl Connection {
         if close == Close::Lost {
             return;
         }
+        // Never closed, so it can always be had in the end.
+        let _turn = if close == Close::Restart { self.hub.farewells.acquire().await.ok() } else { None };
         let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+        let broken = self.broken;
         let goodbye = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_err() {
-                return;
-            }
+            // It fails if the client has said goodbye first; then reading on sends the answer to that.
+            let _ = self.socket.send(Message::Close(Some(frame))).await;
             // What was on its way is read and dropped until the client closes too; a TCP reset would take the code away.
             while self.socket.recv().await.is_some_and(|received| received.is_ok()) {}
+            if broken {
+                // It can't be read on, so the client is given time to read.
+                tokio::time::sleep(CLOSE_TIMEOUT).await;
+            }
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
-    }
-}
-
-/// Waits until the outbox has overflowed.
-async fn overflow(outbox: &Outbox) {
-    while !outbox.overflowed() {
-        outbox.changed().await;
     }
 }
 

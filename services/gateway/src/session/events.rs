@@ -1,13 +1,13 @@
 //! What happens to a session without its client's doing.
 
-use chassis::id::ChatId;
+use chassis::id::{ChatId, TicketId};
 use stroll_proto::v1::{
     Away, Back, EndedBy, Leave, RefusedReason, gateway_frame::Body as ToRelay, relay_frame::Body as FromRelay,
 };
 
 use super::{
-    Activity, Attaching, Chatting, Effect, Env, MAX_NO_SHOWS, Pairing, Place, Session, State, Waiting, ended,
-    refuse,
+    ATTACH_TIMEOUT_MS, Activity, Attaching, Chatting, Effect, Env, MAX_NO_SHOWS, Pairing, Place,
+    REPORT_WINDOW_MS, Session, State, Waiting, ended, refuse,
 };
 use crate::{
     close::Close,
@@ -22,6 +22,7 @@ impl Session {
         self.consent |= consent;
         match (&mut self.state, resume) {
             (State::Chatting(chatting), Some(chat)) if chatting.pairing.chat == chat => {
+                chatting.typing = false;
                 let received = chatting.delivery.begin_anew();
                 vec![Effect::Relay(ToRelay::Back(Back { received }))]
             }
@@ -66,40 +67,36 @@ impl Session {
     }
 
     /// The pool took the ticket, or did not.
-    pub fn on_enqueued(
-        &mut self,
-        ticket: chassis::id::TicketId,
-        outcome: Result<Place, Refusal>,
-    ) -> Vec<Effect> {
-        let State::Waiting(waiting) = &mut self.state else {
-            return take_back(ticket, outcome);
+    pub fn on_enqueued(&mut self, ticket: TicketId, outcome: Result<Place, Refusal>) -> Vec<Effect> {
+        let waiting = match &mut self.state {
+            State::Waiting(waiting) if waiting.wanted.ticket == ticket => waiting,
+            // The pairing overtook this answer: what was put in is out already.
+            State::Attaching(attaching) if attaching.pairing.ticket == ticket => return Vec::new(),
+            State::Chatting(chatting) if chatting.pairing.ticket == ticket => return Vec::new(),
+            _ => return take_back(ticket, outcome),
         };
-        if waiting.wanted.ticket != ticket {
-            return take_back(ticket, outcome);
-        }
         match outcome {
             Ok(place) => {
                 waiting.place = Some(place);
                 waiting.tell()
             }
             Err(refusal) => {
-                self.state = State::Idle;
-                let mut effects = vec![Effect::Forget(ticket, None)];
-                effects.extend(refuse(refusal));
-                effects
+                let told = waiting.wanted.told;
+                self.give_up(ticket, told, refusal)
             }
         }
     }
 
     /// A ticket was paired.
-    pub fn on_assignment(&mut self, pairing: Pairing) -> Vec<Effect> {
+    pub fn on_assignment(&mut self, pairing: Pairing, env: &Env<'_>) -> Vec<Effect> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Waiting(mut waiting) if waiting.wanted.ticket == pairing.ticket => {
                 // The news may overtake the answer that the ticket is in the pool.
                 let mut effects = waiting.tell();
                 let Waiting { wanted, no_shows, .. } = *waiting;
                 effects.push(Effect::Attach(Box::new(pairing.clone())));
-                self.state = State::Attaching(Box::new(Attaching { wanted, no_shows, pairing }));
+                self.state =
+                    State::Attaching(Box::new(Attaching { wanted, no_shows, pairing, asked_ms: env.now_ms }));
                 effects
             }
             other => {
@@ -157,8 +154,10 @@ impl Session {
             FromRelay::Ended(_) => self.put_back(env),
             FromRelay::Refused(refused) if refused.reason() == RefusedReason::BadToken => {
                 let refusal = Refusal::new(Code::Unavailable, "the cluster cannot start chats at the moment");
+                let State::Attaching(attaching) = &self.state else { return Vec::new() };
+                let (ticket, told) = (attaching.wanted.ticket, attaching.wanted.told);
                 let mut effects = vec![Effect::DropSeat];
-                effects.extend(self.give_up(refusal));
+                effects.extend(self.give_up(ticket, told, refusal));
                 effects
             }
             FromRelay::Refused(_) => self.put_back(env),
@@ -195,20 +194,24 @@ impl Session {
             return Vec::new();
         };
         let Attaching { wanted, no_shows, .. } = *attaching;
-        let mut effects = vec![Effect::DropSeat, Effect::Forget(wanted.ticket, None)];
+        let mut effects = vec![Effect::DropSeat];
         if no_shows >= MAX_NO_SHOWS {
-            effects.extend(refuse(
-                Refusal::new(Code::Unavailable, "no stranger could be reached").retry_after(5_000),
-            ));
+            let refusal = Refusal::new(Code::Unavailable, "no stranger could be reached").retry_after(5_000);
+            effects.extend(self.give_up(wanted.ticket, wanted.told, refusal));
         } else {
+            effects.push(Effect::Forget(wanted.ticket, None));
             effects.push(self.wait(wanted.find, wanted.since_unix_ms, wanted.told, no_shows + 1, env));
         }
         effects
     }
 
-    fn give_up(&mut self, refusal: Refusal) -> Vec<Effect> {
+    /// The wish can't be had. A client that believes to wait is told that it does not.
+    fn give_up(&mut self, ticket: TicketId, told: bool, refusal: Refusal) -> Vec<Effect> {
         self.state = State::Idle;
-        refuse(refusal)
+        let mut effects = vec![Effect::Forget(ticket, None)];
+        effects.extend(refuse(refusal));
+        effects.extend(told.then_some(Effect::Send(ServerFrame::Idle)));
+        effects
     }
 
     /// The session may no longer take part.
@@ -225,14 +228,22 @@ impl Session {
         effects
     }
 
-    /// Time passed: forgets a past that can no longer be reported.
+    /// Time passed: forgets a past that can no longer be reported, and gives up on a relay that says nothing.
     pub fn on_time(&mut self, env: &Env<'_>) -> Vec<Effect> {
-        let over = self.deadline_ms().is_some_and(|deadline| env.now_ms >= deadline);
-        if !over {
-            return Vec::new();
+        let mut effects = Vec::new();
+        if self.past.as_ref().is_some_and(|past| env.now_ms >= past.ended_ms + REPORT_WINDOW_MS) {
+            self.past = None;
+            effects.push(Effect::DropPast);
         }
-        self.past = None;
-        vec![Effect::DropPast]
+        let asked_ms = match &self.state {
+            State::Attaching(attaching) => Some(attaching.asked_ms),
+            _ => None,
+        };
+        if asked_ms.is_some_and(|asked| env.now_ms >= asked + ATTACH_TIMEOUT_MS) {
+            effects.push(Effect::Relay(ToRelay::Leave(Leave::default())));
+            effects.extend(self.put_back(env));
+        }
+        effects
     }
 }
 
@@ -296,7 +307,7 @@ impl Chatting {
 }
 
 /// What the pool took for a wish that is no longer there comes out again.
-fn take_back(ticket: chassis::id::TicketId, outcome: Result<Place, Refusal>) -> Vec<Effect> {
+fn take_back(ticket: TicketId, outcome: Result<Place, Refusal>) -> Vec<Effect> {
     outcome.map(|place| Effect::Forget(ticket, Some(place))).into_iter().collect()
 }
 

@@ -93,10 +93,12 @@ impl Session {
         Ok(news.map(|seq| Effect::Relay(ToRelay::Ack(seq))).into_iter().collect())
     }
 
-    /// Only changes are passed on. Outside a chat it is too late to matter, and no error.
+    /// Only changes are passed on, and not too many of them. Outside a chat it is too late to matter, and no error.
     fn typing(&mut self, on: bool) -> Vec<Effect> {
         match &mut self.state {
-            State::Chatting(chatting) if chatting.typing != on && chatting.pairing.role != Role::Spy => {
+            State::Chatting(chatting)
+                if chatting.typing != on && chatting.pairing.role != Role::Spy && self.limits.typing() =>
+            {
                 chatting.typing = on;
                 vec![Effect::Relay(ToRelay::Typing(on))]
             }

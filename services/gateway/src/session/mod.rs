@@ -31,11 +31,14 @@ use crate::{
 
 /// For how long after its end a chat can be reported, in milliseconds.
 pub const REPORT_WINDOW_MS: u64 = 120_000;
+/// How long a relay may say nothing about a seat, in milliseconds. Twice what it waits itself for the other one.
+const ATTACH_TIMEOUT_MS: u64 = 10_000;
 /// How often in a row a ticket is put back because the other side did not show up, before the client is told.
 const MAX_NO_SHOWS: u32 = 20;
 
 /// What the hub is to do. In order.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Effect {
     /// Send the client a frame.
     Send(ServerFrame),
@@ -79,6 +82,9 @@ pub struct Wanted {
     pub since_unix_ms: u64,
     /// Whether the client was already told that it waits, so that only a lasting failure may end the wish.
     pub told: bool,
+    /// How long to wait before it goes in, in milliseconds: more with each stranger who did not show up, so that a relay that
+    /// can't be reached is not tried at full speed.
+    pub after_ms: u64,
 }
 
 /// Where a ticket lies.
@@ -93,7 +99,8 @@ pub struct Place {
 }
 
 /// An assignment, checked. Its fields are documented at the message of the same name in `matchmaker.proto`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Pairing {
     pub ticket: TicketId,
     pub chat: ChatId,
@@ -131,7 +138,7 @@ pub enum Activity {
 }
 
 /// One anonymous person.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Session {
     id: SessionId,
     consent: bool,
@@ -141,7 +148,7 @@ pub struct Session {
     past: Option<Past>,
 }
 
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 enum State {
     Idle,
     Waiting(Box<Waiting>),
@@ -150,7 +157,7 @@ enum State {
 }
 
 /// In the pool, or on the way there.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 struct Waiting {
     wanted: Wanted,
     place: Option<Place>,
@@ -158,14 +165,16 @@ struct Waiting {
 }
 
 /// Paired, but the others have not come yet. To the client it still waits.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 struct Attaching {
     wanted: Wanted,
     no_shows: u32,
     pairing: Pairing,
+    /// When the seat was asked for.
+    asked_ms: u64,
 }
 
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 struct Chatting {
     pairing: Pairing,
     delivery: Delivery,
@@ -210,10 +219,15 @@ impl Session {
         !self.connected && self.past.is_none() && matches!(self.state, State::Idle)
     }
 
-    /// Whether it has a past that time will take away, at the latest at the returned moment.
+    /// When [`Session::on_time`] has something to do, if ever.
     #[must_use]
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.past.as_ref().map(|past| past.ended_ms + REPORT_WINDOW_MS)
+        let past = self.past.as_ref().map(|past| past.ended_ms + REPORT_WINDOW_MS);
+        let attaching = match &self.state {
+            State::Attaching(attaching) => Some(attaching.asked_ms + ATTACH_TIMEOUT_MS),
+            _ => None,
+        };
+        past.into_iter().chain(attaching).min()
     }
 
     /// Ends the chat for the client, and keeps what a report needs.
@@ -229,9 +243,23 @@ impl Session {
 
     /// Puts a wish into the pool under a new ticket.
     fn wait(&mut self, find: Find, since_unix_ms: u64, told: bool, no_shows: u32, env: &Env<'_>) -> Effect {
-        let wanted = Wanted { ticket: TicketId::new(env.random), find, since_unix_ms, told };
+        let wanted = Wanted {
+            ticket: TicketId::new(env.random),
+            find,
+            since_unix_ms,
+            told,
+            after_ms: pause_ms(no_shows),
+        };
         self.state = State::Waiting(Box::new(Waiting { wanted: wanted.clone(), place: None, no_shows }));
         Effect::Enqueue(wanted)
+    }
+}
+
+/// None for the first, then 50 ms, doubled up to a second: twenty take a good quarter of a minute.
+fn pause_ms(no_shows: u32) -> u64 {
+    match no_shows {
+        0 | 1 => 0,
+        more => 50_u64.saturating_mul(2_u64.saturating_pow(more - 2)).min(1_000),
     }
 }
 

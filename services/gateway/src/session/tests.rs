@@ -58,7 +58,7 @@ impl Stage {
     fn attaching() -> (Self, Pairing) {
         let (mut stage, wanted) = Self::waiting();
         let pairing = pairing(&wanted, 7);
-        assert_eq!(stage.session.on_assignment(pairing.clone()), [Effect::Attach(Box::new(pairing.clone()))]);
+        assert_eq!(stage.assign(pairing.clone()), [Effect::Attach(Box::new(pairing.clone()))]);
         (stage, pairing)
     }
 
@@ -83,6 +83,11 @@ impl Stage {
         let frame = ClientFrame::parse(json).expect("a good frame");
         let env = Env { now_ms: self.now_ms, random: &self.random };
         self.session.on_frame(frame, &env)
+    }
+
+    fn assign(&mut self, pairing: Pairing) -> Vec<Effect> {
+        let env = Env { now_ms: self.now_ms, random: &self.random };
+        self.session.on_assignment(pairing, &env)
     }
 
     fn relay(&mut self, body: FromRelay) -> Vec<Effect> {
@@ -221,15 +226,15 @@ fn finds_are_limited() {
 fn i1_every_assignment_is_declined_but_the_one_of_the_waiting_ticket() {
     let (mut stage, wanted) = Stage::waiting();
     let stale = pairing(&Wanted { ticket: TicketId([9; 16]), ..wanted.clone() }, 8);
-    assert_eq!(stage.session.on_assignment(stale.clone()), [Effect::Decline(Box::new(stale.clone()))]);
+    assert_eq!(stage.assign(stale.clone()), [Effect::Decline(Box::new(stale.clone()))]);
     let good = pairing(&wanted, 7);
-    assert_eq!(stage.session.on_assignment(good.clone()), [Effect::Attach(Box::new(good.clone()))]);
+    assert_eq!(stage.assign(good.clone()), [Effect::Attach(Box::new(good.clone()))]);
     let second = pairing(&wanted, 8);
-    assert_eq!(stage.session.on_assignment(second.clone()), [Effect::Decline(Box::new(second))]);
-    assert_eq!(stage.session.on_assignment(good.clone()), [], "the same delivery once more");
+    assert_eq!(stage.assign(second.clone()), [Effect::Decline(Box::new(second))]);
+    assert_eq!(stage.assign(good.clone()), [], "the same delivery once more");
     stage.relay(FromRelay::Started(Started {}));
-    assert_eq!(stage.session.on_assignment(good), [], "and in the chat");
-    assert_eq!(stage.session.on_assignment(stale.clone()), [Effect::Decline(Box::new(stale))]);
+    assert_eq!(stage.assign(good), [], "and in the chat");
+    assert_eq!(stage.assign(stale.clone()), [Effect::Decline(Box::new(stale))]);
     assert_eq!(stage.session.activity(), Activity::Chatting);
 }
 
@@ -238,13 +243,9 @@ fn an_assignment_that_overtakes_the_pools_answer_lets_the_client_wait_first() {
     let mut stage = Stage::new();
     let wanted = stage.find();
     let good = pairing(&wanted, 7);
-    assert_eq!(stage.session.on_assignment(good.clone()), [waiting_frame(), Effect::Attach(Box::new(good))]);
+    assert_eq!(stage.assign(good.clone()), [waiting_frame(), Effect::Attach(Box::new(good))]);
     let late = stage.enqueued(&wanted, Ok(place("1")));
-    assert_eq!(
-        late,
-        [Effect::Forget(wanted.ticket, Some(place("1")))],
-        "taking out what was paired does nothing"
-    );
+    assert_eq!(late, [], "what was put in is out already");
     assert_eq!(stage.relay(FromRelay::Started(Started {})).len(), 2);
 }
 
@@ -276,11 +277,15 @@ fn who_is_not_met_goes_back_into_the_pool_with_the_old_place() {
 
 #[test]
 fn a_relay_with_another_secret_is_said_plainly() {
-    let (mut stage, _) = Stage::attaching();
+    let (mut stage, pairing) = Stage::attaching();
     let effects = stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::BadToken.into() }));
-    assert!(
-        matches!(&effects[..], [Effect::DropSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::Unavailable)
-    );
+    let [Effect::DropSeat, Effect::Forget(forgotten, None), Effect::Send(ServerFrame::Error(refusal)), idle] =
+        &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((*forgotten, refusal.code), (pairing.ticket, Code::Unavailable));
+    assert_eq!(*idle, Effect::Send(ServerFrame::Idle), "it was told that it waits");
     assert_eq!(stage.session.activity(), Activity::Idle);
 }
 
@@ -461,4 +466,47 @@ fn i5_a_ban_ends_everything_at_once() {
     let now = Env { now_ms: env.now_ms, random: &stage.random.clone() };
     let effects = stage.session.on_ban(&now);
     assert_eq!(effects[0], Effect::Forget(wanted.ticket, Some(place("1"))));
+}
+
+#[test]
+fn a_relay_that_cannot_be_reached_is_tried_ever_more_slowly_and_given_up_in_the_end() {
+    let (mut stage, _) = Stage::attaching();
+    let mut waited = 0;
+    loop {
+        let effects = stage.relay(ended(EndedBy::NoShow, ""));
+        let Some(Effect::Enqueue(wanted)) = effects.last() else {
+            assert_eq!(effects.last(), Some(&Effect::Send(ServerFrame::Idle)));
+            break;
+        };
+        waited += wanted.after_ms;
+        let pairing = pairing(wanted, 8);
+        stage.assign(pairing);
+    }
+    assert!((10_000..60_000).contains(&waited), "{waited} ms");
+}
+
+#[test]
+fn a_relay_that_says_nothing_is_given_up() {
+    let (mut stage, _) = Stage::attaching();
+    let deadline = stage.session.deadline_ms().expect("a deadline");
+    stage.now_ms = deadline;
+    let env = Env { now_ms: deadline, random: &stage.random };
+    let effects = stage.session.on_time(&env);
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::Relay(ToRelay::Leave(_)), Effect::DropSeat, Effect::Forget(..), Effect::Enqueue(_)]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn typing_is_limited_without_a_word() {
+    let (mut stage, _) = Stage::chatting();
+    let mut passed = 0;
+    for turn in 0..100 {
+        passed += stage.says(&format!(r#"{{"type":"typing","on":{}}}"#, turn % 2 == 0)).len();
+    }
+    assert!(passed < 20, "{passed}");
 }

@@ -1,0 +1,7 @@
+//! Moderation's process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::run("moderation", stroll_moderation::run)
+}

@@ -1,0 +1,110 @@
+//! The life of each real binary: its settings, its health, and its end.
+
+use stroll_tests::{
+    cluster::{Cluster, Settings, Single, urls},
+    http,
+    process::Process,
+    stranger::{Stranger, meet},
+};
+
+#[tokio::test]
+async fn sigterm_ends_each_binary_with_exit_0_inside_its_drain_time() {
+    // The relays wait for whoever may come back, and only then have no chats.
+    let settings = Settings { environment: vec![("STROLL_GRACE", "1s".into())], ..Settings::default() };
+    let mut cluster = Cluster::start_with(settings).await;
+    let [mut one, mut two] = meet(cluster.addresses().await).await;
+    one.say("the last words").await;
+    two.hears("the last words").await;
+    drop((one, two));
+    for tier in
+        [&mut cluster.gateways, &mut cluster.relays, &mut cluster.matchmakers, &mut cluster.moderation]
+    {
+        for process in tier {
+            let status = process.terminate().await;
+            assert_eq!(status.code(), Some(0), "{:#?}", process.log());
+        }
+    }
+    let mut single = Single::start(&["--drain", "5s"]).await;
+    let [_one, _two] = meet([single.gateway; 2]).await;
+    let status = single.process.terminate().await;
+    assert_eq!(status.code(), Some(0), "{:#?}", single.process.log());
+}
+
+#[tokio::test]
+async fn a_draining_gateway_is_not_ready_lets_idle_sockets_go_and_a_chat_go_on() {
+    let single = Single::start(&["--drain", "15s"]).await;
+    let admin = single.process.address("admin").await;
+    let [mut one, mut two] = meet([single.gateway; 2]).await;
+    let mut idle = Stranger::arrive(single.gateway).await;
+    single.process.signal(stroll_tests::process::Signal::Term).await;
+    assert_eq!(idle.closed().await, Some(1012));
+    let ready = http::get(admin, "/readyz", &[]).await.expect("an answer");
+    assert_eq!((ready.status, ready.body.contains("drain")), (503, true), "{}", ready.body);
+    assert_eq!(http::get(admin, "/livez", &[]).await.expect("an answer").status, 200);
+    one.say("one more thing").await;
+    two.hears("one more thing").await;
+}
+
+#[tokio::test]
+async fn everything_wrong_with_the_settings_is_said_at_once() {
+    let arguments =
+        ["--listen", "nowhere", "--colour", "blue", "--secret", "c2hvcnQ=", "--origins", "nonsense"];
+    let mut gateway = Process::start("stroll-gateway", &arguments, &[("STROLL_FINDS_PER_SESSION", "many")]);
+    assert_eq!(gateway.ended().await.code(), Some(64));
+    let said = gateway.logs("--colour").await + &gateway.log().join("\n");
+    for part in [
+        "--listen",
+        "--colour",
+        "--secret",
+        "--origins",
+        "STROLL_FINDS_PER_SESSION",
+        "--matchmaker",
+        "--moderation",
+    ] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+    assert!(!said.contains("c2hvcnQ="), "a secret is not repeated");
+}
+
+#[tokio::test]
+async fn help_and_version_end_well() {
+    for binary in ["stroll", "stroll-gateway", "stroll-matchmaker", "stroll-relay", "stroll-moderation"] {
+        for flag in ["--help", "--version"] {
+            assert_eq!(Process::start(binary, &[flag], &[]).ended().await.code(), Some(0), "{binary} {flag}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error_that_names_it() {
+    let single = Single::start(&[]).await;
+    let taken = single.gateway.to_string();
+    let mut second = Process::start(
+        "stroll",
+        &[
+            "--listen",
+            &taken,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--database-url",
+            "sqlite:/tmp/never-made/stroll.db",
+        ],
+        &[],
+    );
+    assert_eq!(second.ended().await.code(), Some(1));
+    second.logs(&taken).await;
+}
+
+#[tokio::test]
+async fn metrics_of_every_service_are_there_to_scrape() {
+    let cluster = Cluster::start().await;
+    let [_one, _two] = meet(cluster.addresses().await).await;
+    let _ = urls(&cluster.relays).await;
+    for process in cluster.processes() {
+        let admin = process.address("admin").await;
+        let metrics = http::get(admin, "/metrics", &[]).await.expect("an answer");
+        assert_eq!(metrics.status, 200);
+        assert!(metrics.body.contains("stroll_"), "{}", metrics.body);
+        assert!(!metrics.body.contains("127.0.0.1"), "{}", metrics.body);
+    }
+}

@@ -1,0 +1,444 @@
+//! The public interface against one real process: what a client may do, and what it gets for bad input.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stroll_tests::{
+    cluster::Single,
+    eventually, http,
+    stranger::{Stranger, meet},
+};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
+
+#[tokio::test]
+async fn two_strangers_talk_and_part() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    one.send(json!({"type": "typing", "on": true})).await;
+    let typing = two.expect("typing").await;
+    assert_eq!((&typing["on"], &typing["from"]), (&json!(true), &json!("stranger")));
+    one.say("hello <b>you</b> é & 🚶").await;
+    two.hears("hello <b>you</b> é & 🚶").await;
+    one.is_heard().await;
+    two.say("hi").await;
+    one.hears("hi").await;
+    two.is_heard().await;
+    two.send(json!({"type": "leave"})).await;
+    assert_eq!(two.expect("ended").await["by"], "you");
+    assert_eq!(one.expect("ended").await["by"], "stranger");
+    one.find().await;
+    two.find().await;
+    one.expect("matched").await;
+    two.expect("matched").await;
+}
+
+#[tokio::test]
+async fn shared_interests_and_language_are_told_as_each_typed_them() {
+    let stroll = Single::start(&[]).await;
+    let (mut one, mut two) = (Stranger::arrive(stroll.gateway).await, Stranger::arrive(stroll.gateway).await);
+    one.send(json!({"type": "find", "mode": "text", "interests": ["Rust", " chess ", "RUST"], "languages": ["en-GB"]})).await;
+    assert_eq!(one.expect("waiting").await["interests"], json!(["Rust", "chess"]));
+    two.send(
+        json!({"type": "find", "mode": "text", "interests": ["rust", "tea"], "languages": ["de", "en"]}),
+    )
+    .await;
+    two.expect("waiting").await;
+    let (to_one, to_two) = (one.expect("matched").await, two.expect("matched").await);
+    assert_eq!(
+        (&to_one["common_interests"], &to_two["common_interests"]),
+        (&json!(["Rust"]), &json!(["rust"]))
+    );
+    assert_eq!((&to_one["language"], &to_two["language"]), (&json!("en"), &json!("en")));
+    assert_eq!((&to_one["role"], &to_one["mode"]), (&json!("stranger"), &json!("text")));
+    assert_ne!(to_one["initiator"], to_two["initiator"]);
+}
+
+#[tokio::test]
+async fn video_chats_carry_signals_in_the_same_numbering_and_text_chats_do_not() {
+    let stroll = Single::start(&[]).await;
+    let (mut one, mut two) = (Stranger::arrive(stroll.gateway).await, Stranger::arrive(stroll.gateway).await);
+    for stranger in [&mut one, &mut two] {
+        stranger.send(json!({"type": "find", "mode": "video"})).await;
+        stranger.expect("waiting").await;
+    }
+    one.expect("matched").await;
+    two.expect("matched").await;
+    one.send(json!({"type": "signal", "seq": 1, "data": {"type": "offer", "sdp": "v=0"}})).await;
+    let signal = two.expect("signal").await;
+    assert_eq!((&signal["seq"], &signal["data"]), (&json!(1), &json!({"type": "offer", "sdp": "v=0"})));
+    one.send(json!({"type": "message", "seq": 2, "text": "see me?"})).await;
+    assert_eq!(two.expect("message").await["seq"], 2);
+}
+
+#[tokio::test]
+async fn malformed_frames_are_answered_and_the_eighth_closes() {
+    let stroll = Single::start(&[]).await;
+    let mut stranger = Stranger::arrive(stroll.gateway).await;
+    stranger.send(json!({"type": "dance"})).await;
+    stranger.refused("unknown_type").await;
+    for _ in 0..7 {
+        stranger.send_raw(Message::text("{nonsense")).await.expect("an open socket");
+        stranger.refused("bad_frame").await;
+    }
+    stranger.find().await;
+    stranger.send_raw(Message::text("[]")).await.expect("an open socket");
+    stranger.refused("bad_frame").await;
+    assert_eq!(stranger.closed().await, Some(1008));
+}
+
+#[tokio::test]
+async fn frames_that_are_too_big_binary_or_not_utf8_close_the_socket() {
+    let stroll = Single::start(&[]).await;
+    let text = |length| Message::text("x".repeat(length));
+    let not_utf8 = Message::Frame(Frame::message(vec![0xff, 0xfe], OpCode::Data(Data::Text), true));
+    let cases = [
+        (text(16 * 1024 + 1), 1009),
+        (text(1024 * 1024), 1009),
+        (Message::binary(vec![1, 2, 3]), 1003),
+        (not_utf8, 1007),
+    ];
+    for (frame, code) in cases {
+        let mut stranger = Stranger::arrive(stroll.gateway).await;
+        // The gateway may close before it has read a large frame to its end.
+        let _ = stranger.send_raw(frame).await;
+        assert_eq!(stranger.closed().await, Some(code));
+    }
+}
+
+#[tokio::test]
+async fn hello_comes_first_once_and_in_time() {
+    let stroll = Single::start(&[]).await;
+    let mut silent = Stranger::connect(stroll.gateway, &[]).await.expect("a handshake");
+    let mut rude = Stranger::connect(stroll.gateway, &[]).await.expect("a handshake");
+    rude.send(json!({"type": "find", "mode": "text"})).await;
+    rude.refused("not_now").await;
+    rude.send(json!({"type": "hello"})).await;
+    let welcome = rude.expect("welcome").await;
+    assert_eq!(welcome["limits"], json!({"message_chars": 2000, "unacked": 64, "interests": 10}));
+    rude.send(json!({"type": "hello"})).await;
+    rude.refused("not_now").await;
+    rude.send(json!({"type": "find", "mode": "text"})).await;
+    rude.refused("consent_required").await;
+    assert_eq!(silent.closed().await, Some(4001));
+}
+
+#[tokio::test]
+async fn frames_out_of_state_are_refused_and_change_nothing() {
+    let stroll = Single::start(&[]).await;
+    let mut stranger = Stranger::arrive(stroll.gateway).await;
+    for frame in [
+        json!({"type": "message", "seq": 1, "text": "hi"}),
+        json!({"type": "signal", "seq": 1, "data": {}}),
+        json!({"type": "leave"}),
+        json!({"type": "again"}),
+        json!({"type": "report", "reason": "spam"}),
+    ] {
+        stranger.send(frame).await;
+        stranger.refused("not_now").await;
+    }
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    one.send(json!({"type": "find", "mode": "text"})).await;
+    one.refused("not_now").await;
+    one.send(json!({"type": "cancel"})).await;
+    one.refused("not_now").await;
+    one.say("still here").await;
+    two.hears("still here").await;
+}
+
+#[tokio::test]
+async fn wrong_numbers_are_refused_and_repeats_are_shown_once() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    for wrong in [0, 2, 9] {
+        one.repeat(wrong, "wrong").await;
+        one.refused("bad_seq").await;
+    }
+    one.say("first").await;
+    one.repeat(1, "first").await;
+    one.say("second").await;
+    two.hears("first").await;
+    two.hears("second").await;
+    assert_eq!(one.expect("ack").await["seq"], 1);
+    assert_eq!(one.expect("ack").await["seq"], 2);
+    two.send(json!({"type": "ack", "seq": 7})).await;
+    two.refused("bad_seq").await;
+}
+
+#[tokio::test]
+async fn who_is_too_fast_is_slowed_down_and_told_for_how_long() {
+    let stroll = Single::start(&["--messages-per-session", "1", "--finds-per-session", "2"]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    for text in ["1", "2", "3"] {
+        one.say(text).await;
+        two.hears(text).await;
+        one.is_heard().await;
+    }
+    one.repeat(4, "4").await;
+    let wait = one.refused("slow_down").await["retry_after_ms"].as_u64().expect("a time");
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    assert_eq!(one.say("4").await, 4);
+    two.hears("4").await;
+    let mut other = Stranger::arrive(stroll.gateway).await;
+    for _ in 0..2 {
+        other.find().await;
+    }
+    other.send(json!({"type": "find", "mode": "text"})).await;
+    assert!(other.refused("slow_down").await["retry_after_ms"].is_u64());
+}
+
+#[tokio::test]
+async fn more_than_64_unacknowledged_are_refused_until_the_stranger_acknowledges() {
+    let stroll = Single::start(&["--messages-per-session", "100"]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    for seq in 1..=64 {
+        one.say(&seq.to_string()).await;
+        assert_eq!(two.expect("message").await["seq"], seq);
+    }
+    one.repeat(65, "65").await;
+    one.refused("slow_down").await;
+    two.send(json!({"type": "ack", "seq": 1})).await;
+    assert_eq!(one.expect("ack").await["seq"], 1);
+    assert_eq!(one.say("65").await, 65);
+    assert_eq!(two.expect("message").await["seq"], 65);
+}
+
+#[tokio::test]
+async fn forged_tokens_make_a_new_stranger_and_no_chat() {
+    let stroll = Single::start(&[]).await;
+    let first = Stranger::arrive(stroll.gateway).await;
+    let mut forged = first.session.clone();
+    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
+    forged.push(last);
+    let hello = json!({"type": "hello", "session": forged, "resume": "forged", "adult": true, "terms": true});
+    let mut stranger = Stranger::arrive_with(stroll.gateway, hello).await;
+    stranger.refused("resume_failed").await;
+    stranger.find().await;
+    let mut first = first;
+    first.send(json!({"type": "cancel"})).await;
+    first.expect("idle").await;
+}
+
+#[tokio::test]
+async fn another_sessions_resume_token_opens_nothing() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    let hello = json!({"type": "hello", "resume": one.resume, "adult": true, "terms": true});
+    Stranger::arrive_with(stroll.gateway, hello).await.refused("resume_failed").await;
+    one.say("undisturbed").await;
+    two.hears("undisturbed").await;
+}
+
+#[tokio::test]
+async fn a_second_socket_of_the_same_session_takes_over() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    let hello = json!({"type": "hello", "session": one.session, "resume": one.resume});
+    let mut newer = Stranger::arrive_with(stroll.gateway, hello).await;
+    assert_eq!(newer.expect("resumed").await["received"], 0);
+    assert_eq!(one.closed().await, Some(4004));
+    assert_eq!(two.expect("stranger").await["state"], "back");
+    two.expect("resumed").await;
+    two.say("who is it?").await;
+    newer.hears("who is it?").await;
+}
+
+#[tokio::test]
+async fn i3_a_dropped_socket_comes_back_and_every_message_is_shown_once() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    one.say("before").await;
+    two.hears("before").await;
+    one.is_heard().await;
+    let lost = two;
+    // Without a goodbye: the connection is just gone.
+    let (session, resume) = (lost.session.clone(), lost.resume.clone());
+    drop(lost);
+    assert_eq!(one.expect("stranger").await["state"], "away");
+    one.say("are you there?").await;
+    one.say("hello?").await;
+    let hello = json!({"type": "hello", "session": session, "resume": resume});
+    let mut two = Stranger::arrive_with(stroll.gateway, hello).await;
+    assert_eq!(two.expect("resumed").await["received"], 0);
+    assert_eq!(one.expect("stranger").await["state"], "back");
+    assert_eq!(one.expect("resumed").await["received"], 1);
+    one.repeat(2, "are you there?").await;
+    one.repeat(3, "hello?").await;
+    for (seq, text) in [(2, "are you there?"), (3, "hello?")] {
+        let message = two.expect("message").await;
+        assert_eq!((&message["seq"], &message["text"]), (&json!(seq), &json!(text)));
+    }
+    two.send(json!({"type": "ack", "seq": 3})).await;
+    one.is_heard().await;
+}
+
+#[tokio::test]
+async fn who_stays_away_too_long_ends_the_chat() {
+    let stroll = Single::start(&["--grace", "1s"]).await;
+    let [mut one, two] = meet([stroll.gateway; 2]).await;
+    let (session, resume) = (two.session.clone(), two.resume.clone());
+    drop(two);
+    assert_eq!(one.expect("stranger").await["state"], "away");
+    assert_eq!(one.expect("ended").await["by"], "away");
+    let hello = json!({"type": "hello", "session": session, "resume": resume});
+    let mut late = Stranger::arrive_with(stroll.gateway, hello).await;
+    assert_eq!(late.expect("ended").await["by"], "away");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_and_its_stranger_is_not_slowed() {
+    let stroll = Single::start(&["--messages-per-session", "100000", "--grace", "1s"]).await;
+    let [mut one, two] = meet([stroll.gateway; 2]).await;
+    // It acknowledges what it never reads, so that only its own slowness can stop it.
+    let filler = "x".repeat(2_000);
+    let mut deaf = two;
+    let cut = async {
+        loop {
+            let seq = one.say(&filler).await;
+            // It can't know when the message was handed to its socket, so it says so until that is believed.
+            let frame = loop {
+                let ack = Message::text(json!({"type": "ack", "seq": seq}).to_string());
+                let _ = deaf.send_raw(ack).await;
+                if let Ok(frame) = tokio::time::timeout(Duration::from_millis(20), one.next()).await {
+                    break frame;
+                }
+            };
+            if frame["type"] == "stranger" {
+                assert_eq!(frame["state"], "away");
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), cut).await.expect("it is cut");
+    let metrics =
+        http::get(stroll.process.address("admin").await, "/metrics", &[]).await.expect("an answer").body;
+    let counted =
+        |line: &&str| line.starts_with("stroll_gateway_disconnects") && line.contains(r#"reason="4003""#);
+    assert!(metrics.lines().any(|line| counted(&line)), "{metrics}");
+}
+
+#[tokio::test]
+async fn one_address_gets_so_many_sockets_and_each_of_them_one_ticket() {
+    let stroll = Single::start(&["--finds-per-session", "1000"]).await;
+    let mut crowd = Vec::new();
+    for _ in 0..32 {
+        let mut stranger = Stranger::arrive(stroll.gateway).await;
+        // Interests of their own, and no other: they never meet each other.
+        stranger.send(json!({"type": "cancel"})).await;
+        stranger.expect("idle").await;
+        crowd.push(stranger);
+    }
+    let refused = Stranger::connect(stroll.gateway, &[]).await.expect_err("one too many");
+    let Error::Http(response) = refused else { panic!("{refused}") };
+    assert_eq!(response.status(), 429);
+    assert!(response.headers().contains_key("retry-after"));
+    for (number, stranger) in crowd.iter_mut().enumerate() {
+        for _ in 0..313 {
+            let interest = format!("interest of {number}");
+            stranger
+                .send(
+                    json!({"type": "find", "mode": "text", "interests": [interest], "only_interests": true}),
+                )
+                .await;
+        }
+    }
+    for stranger in &mut crowd {
+        stranger.send(json!({"type": "dance"})).await;
+        while stranger.next().await["code"] != "unknown_type" {}
+    }
+    let waiting = || async {
+        let answer = http::get(stroll.gateway, "/v1/stats", &[]).await.ok()?;
+        let stats: Value = serde_json::from_str(&answer.body).ok()?;
+        (stats["waiting"] == 32).then_some(())
+    };
+    eventually("32 tickets", waiting).await;
+    crowd.pop();
+    let again = || async { Stranger::connect(stroll.gateway, &[]).await.ok() };
+    eventually("room for another socket", again).await;
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address_are_limited_a_minute() {
+    let stroll = Single::start(&["--handshakes-per-address", "3"]).await;
+    for _ in 0..3 {
+        Stranger::arrive(stroll.gateway).await;
+    }
+    let refused = Stranger::connect(stroll.gateway, &[]).await.expect_err("one too many");
+    let Error::Http(response) = refused else { panic!("{refused}") };
+    assert_eq!(response.status(), 429);
+}
+
+#[tokio::test]
+async fn only_the_own_origin_may_open_a_socket_unless_others_are_named() {
+    let stroll = Single::start(&[]).await;
+    let own = format!("http://{}", stroll.gateway);
+    Stranger::connect(stroll.gateway, &[("origin", &own)]).await.expect("the own origin");
+    let refused = Stranger::connect(stroll.gateway, &[("origin", "https://evil.example")]).await;
+    assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 403));
+    let stroll = Single::start(&["--origins", "https://chat.example,https://app.example"]).await;
+    Stranger::connect(stroll.gateway, &[("origin", "https://app.example")]).await.expect("a named origin");
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_counts_for_itself() {
+    let stroll = Single::start(&["--connections-per-address", "1", "--trusted-proxies", "127.0.0.0/8"]).await;
+    let one =
+        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "203.0.113.1")]).await.expect("the first");
+    let _two =
+        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "203.0.113.2")]).await.expect("another");
+    let _v6 =
+        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "2001:db8::1")]).await.expect("a third");
+    for same in ["203.0.113.1", "2001:db8::2"] {
+        let refused = Stranger::connect(stroll.gateway, &[("x-forwarded-for", same)]).await;
+        assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 429));
+    }
+    drop(one);
+}
+
+#[tokio::test]
+async fn the_page_is_served_under_a_strict_policy_and_the_operators_port_is_not_reachable() {
+    let stroll = Single::start(&[]).await;
+    let page = http::get(stroll.gateway, "/", &[]).await.expect("an answer");
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let etag = page.header("etag").expect("an etag").to_owned();
+    let again = http::get(stroll.gateway, "/", &[("if-none-match", &etag)]).await.expect("an answer");
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    for hidden in [
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/package.json",
+        "/test/session.test.js",
+        "/../Cargo.toml",
+        "/nothing",
+    ] {
+        let answer = http::get(stroll.gateway, hidden, &[]).await.expect("an answer");
+        assert_eq!(answer.status, 404, "{hidden}");
+    }
+    let not_a_socket = http::get(stroll.gateway, "/v1/ws", &[]).await.expect("an answer");
+    assert_eq!(not_a_socket.status, 400);
+}
+
+#[tokio::test]
+async fn the_numbers_are_the_clusters_and_open_to_other_origins() {
+    let stroll = Single::start(&[]).await;
+    let [_one, _two] = meet([stroll.gateway; 2]).await;
+    let mut third = Stranger::arrive(stroll.gateway).await;
+    third.find().await;
+    let expected = json!({"online": 3, "waiting": 1, "chatting": 2});
+    let numbers = || async {
+        let answer = http::get(stroll.gateway, "/v1/stats", &[]).await.ok()?;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        (serde_json::from_str::<Value>(&answer.body).ok()? == expected).then_some(())
+    };
+    eventually("the right numbers", numbers).await;
+}

@@ -1,0 +1,149 @@
+//! One process of a real binary.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{PATIENCE, eventually};
+
+/// A running process and what it logged. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// The signals that tests send.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// Asks to drain.
+    Term,
+    /// Stops it where it is.
+    Stop,
+    /// Lets it go on.
+    Cont,
+}
+
+/// Where a binary of the workspace was built.
+///
+/// # Panics
+/// If it was not.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let path = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps").join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
+    path
+}
+
+impl Process {
+    /// Starts a binary with arguments and environment, and nothing else in its environment.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    #[must_use]
+    pub fn start(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary(name));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().expect("a process");
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let sink = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                sink.lock().push(line);
+            }
+        });
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// All that it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().clone()
+    }
+
+    /// Waits for a line of the log that contains `text`.
+    pub async fn logs(&self, text: &str) -> String {
+        let found = || async { self.log().into_iter().find(|line| line.contains(text)) };
+        eventually(&format!("{} to log {text:?}", self.name), found).await
+    }
+
+    /// Waits until it listens, and tells where. `what`: `public`, `grpc`, `admin`.
+    pub async fn address(&self, what: &str) -> SocketAddr {
+        let found = || async {
+            let lines = self.log();
+            let mut entries = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let entry = entries.find(|entry| entry["message"] == "listening" && entry["what"] == what)?;
+            entry["address"].as_str()?.parse().ok()
+        };
+        let give_up = tokio::time::timeout(PATIENCE, eventually(what, found)).await;
+        give_up.unwrap_or_else(|_| panic!("{} does not listen: {:#?}", self.name, self.log()))
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub async fn ready(&self) {
+        let admin = self.address("admin").await;
+        let ready = || async {
+            let answer = crate::http::get(admin, "/readyz", &[]).await.ok()?;
+            (answer.status == 200).then_some(())
+        };
+        eventually(&format!("{} to be ready", self.name), ready).await;
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub async fn signal(&self, signal: Signal) {
+        let signal = match signal {
+            Signal::Term => "-TERM",
+            Signal::Stop => "-STOP",
+            Signal::Cont => "-CONT",
+        };
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await.expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Kills it at once.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it runs");
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// If it doesn't.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("{} does not end: {:#?}", self.name, self.log())).expect("a status")
+    }
+
+    /// Asks it to drain, and waits for its end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::Term).await;
+        self.ended().await
+    }
+}

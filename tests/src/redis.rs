@@ -1,0 +1,112 @@
+//! A real Redis.
+
+use std::{net::SocketAddr, process::Stdio};
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::eventually;
+
+/// A redis-server of one test's own, without persistence: a restart loses everything.
+#[derive(Debug)]
+pub struct Redis {
+    child: Option<Child>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// Starts one on a free port.
+    pub async fn start() -> Self {
+        let mut redis = Self::reserve();
+        redis.resume(&[]).await;
+        redis
+    }
+
+    /// A place for one, which is not there yet.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    #[must_use]
+    pub fn reserve() -> Self {
+        let port = free_port();
+        Self { child: None, port, folder: TempDir::new().expect("a folder") }
+    }
+
+    /// Starts the server, with more of its options.
+    ///
+    /// # Panics
+    /// If there is no redis-server.
+    pub async fn resume(&mut self, options: &[&str]) {
+        let port = self.port.to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(options)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("redis-server; install Debian's package redis-server");
+        self.child = Some(child);
+        eventually("redis to answer", || async {
+            let mut connection = self.client().get_multiplexed_async_connection().await.ok()?;
+            redis::cmd("PING").query_async::<String>(&mut connection).await.ok()
+        })
+        .await;
+    }
+
+    /// Kills it. What it held is lost.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn kill(&mut self) {
+        self.child.take().expect("it runs").kill().await.expect("it runs");
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A client.
+    ///
+    /// # Panics
+    /// Never: the URL is good.
+    #[must_use]
+    pub fn client(&self) -> redis::Client {
+        redis::Client::open(self.url()).expect("a good URL")
+    }
+
+    /// Everything that it holds, as text: keys, and entries of streams.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn dump(&self) -> String {
+        let mut connection = self.client().get_multiplexed_async_connection().await.expect("a connection");
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.expect("keys");
+        let mut dump = keys.join("\n");
+        for key in keys {
+            let entries = redis::cmd("XRANGE")
+                .arg(&key)
+                .arg("-")
+                .arg("+")
+                .query_async::<redis::Value>(&mut connection)
+                .await;
+            dump.push_str(&format!("{entries:?}\n"));
+        }
+        dump
+    }
+}
+
+/// A port that is free at this moment.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let address: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let listener = std::net::TcpListener::bind(address).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

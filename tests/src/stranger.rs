@@ -1,0 +1,197 @@
+//! A scripted stranger: a client of `stroll.v1` that says what a test tells it to.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::CloseFrame},
+};
+
+use crate::PATIENCE;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Stranger {
+    socket: WebSocketStream<chassis::net::Stream>,
+    /// The token of `welcome`.
+    pub session: String,
+    /// The token of the last `matched`.
+    pub resume: String,
+    sent: u64,
+    seen: u64,
+}
+
+impl Stranger {
+    /// Connects, without a word.
+    ///
+    /// # Errors
+    /// As the handshake says.
+    pub async fn connect(gateway: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut request = format!("ws://{gateway}/v1/ws").into_client_request()?;
+        request.headers_mut().insert("sec-websocket-protocol", "stroll.v1".parse().expect("a header"));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let stream = chassis::net::Net::Host.connect(gateway).await?;
+        let (socket, response) = client_async(request, stream).await?;
+        assert_eq!(response.headers()["sec-websocket-protocol"], "stroll.v1");
+        Ok(Self { socket, session: String::new(), resume: String::new(), sent: 0, seen: 0 })
+    }
+
+    /// Connects and says hello, of age and with the terms accepted.
+    ///
+    /// # Panics
+    /// If it isn't welcome.
+    pub async fn arrive(gateway: SocketAddr) -> Self {
+        Self::arrive_with(gateway, json!({"type": "hello", "adult": true, "terms": true})).await
+    }
+
+    /// Connects and says a given hello.
+    ///
+    /// # Panics
+    /// If it isn't welcome.
+    pub async fn arrive_with(gateway: SocketAddr, hello: Value) -> Self {
+        let mut stranger = Self::connect(gateway, &[]).await.expect("a handshake");
+        stranger.send(hello).await;
+        let welcome = stranger.expect("welcome").await;
+        stranger.session = welcome["session"].as_str().expect("a token").to_owned();
+        stranger
+    }
+
+    /// Comes back after the connection was lost, with both tokens and all that it knew.
+    pub async fn come_back(self, gateway: SocketAddr) -> Self {
+        let hello = json!({"type": "hello", "session": self.session, "resume": self.resume});
+        let new = Self::arrive_with(gateway, hello).await;
+        Self { socket: new.socket, session: new.session, ..self }
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Panics
+    /// If the socket is closed.
+    pub async fn send(&mut self, frame: Value) {
+        self.send_raw(Message::text(frame.to_string())).await.expect("an open socket");
+    }
+
+    /// Sends anything.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub async fn send_raw(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message).await
+    }
+
+    /// The next frame.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn next(&mut self) -> Value {
+        match self.next_or_close().await {
+            Ok(frame) => frame,
+            Err(close) => panic!("closed: {close:?}"),
+        }
+    }
+
+    /// The next frame, or how the socket was closed.
+    ///
+    /// # Errors
+    /// The close code; none if the connection was just lost.
+    ///
+    /// # Panics
+    /// If nothing comes.
+    pub async fn next_or_close(&mut self) -> Result<Value, Option<u16>> {
+        loop {
+            let received =
+                tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("something from the gateway");
+            match received {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => return Err(Some(code.into())),
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return Err(None),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Waits for the end of the connection, whatever comes before.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            if let Err(code) = self.next_or_close().await {
+                return code;
+            }
+        }
+    }
+
+    /// The next frame, which has this type.
+    ///
+    /// # Panics
+    /// If it has another.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        let frame = self.next().await;
+        assert_eq!(frame["type"], kind, "{frame}");
+        if kind == "matched" {
+            frame["resume"].as_str().expect("a token").clone_into(&mut self.resume);
+            (self.sent, self.seen) = (0, 0);
+        }
+        frame
+    }
+
+    /// The next frame, which is an error of this code.
+    ///
+    /// # Panics
+    /// If it isn't.
+    pub async fn refused(&mut self, code: &str) -> Value {
+        let frame = self.expect("error").await;
+        assert_eq!(frame["code"], code, "{frame}");
+        frame
+    }
+
+    /// Asks for anybody, and waits until the pool has the ticket.
+    pub async fn find(&mut self) {
+        self.send(json!({"type": "find", "mode": "text", "interests": [], "languages": []})).await;
+        self.expect("waiting").await;
+    }
+
+    /// Says something. Returns its number.
+    pub async fn say(&mut self, text: &str) -> u64 {
+        self.sent += 1;
+        self.send(json!({"type": "message", "seq": self.sent, "text": text})).await;
+        self.sent
+    }
+
+    /// Says something again that it has said.
+    pub async fn repeat(&mut self, seq: u64, text: &str) {
+        self.send(json!({"type": "message", "seq": seq, "text": text})).await;
+    }
+
+    /// The next frame is this message; acknowledges it.
+    ///
+    /// # Panics
+    /// If it isn't, or isn't the next number.
+    pub async fn hears(&mut self, text: &str) {
+        let frame = self.expect("message").await;
+        assert_eq!(frame["text"], text);
+        self.seen += 1;
+        assert_eq!(frame["seq"], self.seen);
+        self.send(json!({"type": "ack", "seq": self.seen})).await;
+    }
+
+    /// The next frame says that the other has everything up to what was said last.
+    ///
+    /// # Panics
+    /// If it doesn't.
+    pub async fn is_heard(&mut self) {
+        assert_eq!(self.expect("ack").await["seq"], self.sent);
+    }
+}
+
+/// Two strangers meet, each at a gateway.
+pub async fn meet(gateways: [SocketAddr; 2]) -> [Stranger; 2] {
+    let [mut one, mut two] = [Stranger::arrive(gateways[0]).await, Stranger::arrive(gateways[1]).await];
+    one.find().await;
+    two.find().await;
+    let chat = one.expect("matched").await["chat"].clone();
+    assert_eq!(two.expect("matched").await["chat"], chat);
+    [one, two]
+}
