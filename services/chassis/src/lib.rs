@@ -3,7 +3,7 @@
 //! A service is a function `run(config, context)`. The chassis gives it its settings ([`settings`]), telemetry
 //! ([`telemetry`]), an operators' port with health and metrics ([`admin`]), owned tasks ([`Tasks`]), an ordered drain
 //! ([`Drain`]), gRPC servers and clients ([`grpc`]), HTTP serving ([`http`]), sockets that can be simulated ([`net`]), a
-//! clock, a source of randomness and the cluster's secret. A service's `main` is one call of [`run`].
+//! clock, a source of randomness and the cluster's secret. A service's `main` is one call of [`run()`].
 //!
 //! Invariant: time comes only from `tokio::time` and [`Clock`], randomness only from [`Random`], sockets only from [`net`],
 //! so that a whole cluster can run in one thread on a simulated network from one seed.
