@@ -85,6 +85,15 @@ async fn a_watch_that_goes_on_at_another_replica_misses_nothing() {
     drop(watch);
     let mut watch = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
     assert_eq!(watch.next(FIRST).await, seen[2]);
+
+    // An id of a store that lost everything, and whose clock was ahead, neither skips nor trims what came later.
+    let ahead = "9999999999999-0@another-generation";
+    let mut watch = Gateway::watch(&context, &nodes[1], "gateway-1", ahead).await;
+    watch.acknowledge(ahead).await;
+    assert_eq!(watch.next(FIRST).await, seen[2]);
+    drop(watch);
+    let mut watch = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
+    assert_eq!(watch.next(FIRST).await, seen[2]);
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Node, until};
 
+/// How long a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -173,11 +175,14 @@ impl Gateway {
         self.deliveries.len()
     }
 
-    /// Hears what comes until `enough`; panics if the watch ends.
+    /// Hears what comes until `enough`; panics if the watch ends, or it takes too long.
     pub(crate) async fn hear_until(&mut self, enough: impl Fn(&Self) -> bool) {
-        while !enough(self) {
-            self.hear().await.expect("the watch goes on");
-        }
+        let hearing = async {
+            while !enough(self) {
+                self.hear().await.expect("the watch goes on");
+            }
+        };
+        timeout(PATIENCE, hearing).await.expect("it is told in time");
     }
 
     /// Hears the next that comes.
