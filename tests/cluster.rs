@@ -13,9 +13,16 @@ use stroll_tests::{
 const OTHER_SECRET: &str = "b3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3RoZXI=";
 
 #[tokio::test]
-async fn strangers_at_two_gateways_talk_and_no_log_and_no_redis_holds_what_they_said() {
-    let cluster = Cluster::start().await;
-    let [mut one, mut two] = meet(cluster.addresses().await).await;
+async fn i7_strangers_at_two_gateways_talk_and_no_log_metric_or_redis_holds_text_address_or_token() {
+    let environment = vec![("STROLL_LOG", "debug".into()), ("STROLL_TRUSTED_PROXIES", "127.0.0.0/8".into())];
+    let cluster = Cluster::start_with(Settings { environment, ..Settings::default() }).await;
+    let gateways = cluster.addresses().await;
+    let mut one = Stranger::arrive_from(gateways[0], "203.0.113.77").await;
+    let mut two = Stranger::arrive_from(gateways[1], "2001:db8:77::1").await;
+    one.find().await;
+    two.find().await;
+    one.expect("matched").await;
+    two.expect("matched").await;
     one.say("a very particular sentence").await;
     two.hears("a very particular sentence").await;
     one.is_heard().await;
@@ -23,7 +30,7 @@ async fn strangers_at_two_gateways_talk_and_no_log_and_no_redis_holds_what_they_
     one.hears("a most peculiar answer").await;
     two.is_heard().await;
     let while_talking = cluster.redis.dump().await;
-    let (session, resume) = (one.session.clone(), one.resume.clone());
+    let tokens = [&one.session, &one.resume, &two.session, &two.resume].map(Clone::clone);
     two.send(json!({"type": "leave"})).await;
     two.expect("ended").await;
     one.expect("ended").await;
@@ -31,18 +38,20 @@ async fn strangers_at_two_gateways_talk_and_no_log_and_no_redis_holds_what_they_
     for process in cluster.processes() {
         written.push_str(&process.log().join("\n"));
     }
-    assert!(written.contains("listening"), "logs are looked at");
-    for private in ["a very particular", "most peculiar", &session, &resume, SECRET] {
-        assert!(!written.contains(private), "{private:?} is in a log or in Redis");
+    for process in cluster.processes() {
+        let admin = process.address("admin").await;
+        written.push_str(&http::get(admin, "/metrics", &[]).await.expect("an answer").body);
     }
-    // Addresses of the processes themselves are no secret; one of a client's connection would have a port of its own.
-    let listening: Vec<String> = written
-        .lines()
-        .filter(|line| line.contains("127.0.0.1:") && !line.contains("listening"))
-        .filter(|line| !line.contains("http://127.0.0.1:") && !line.contains("redis"))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(listening, Vec::<String>::new());
+    assert!(written.contains("listening") && written.contains("stroll_gateway_messages"), "all is looked at");
+    for private in ["very particular", "most peculiar", "203.0.113.77", "2001:db8:77", SECRET] {
+        assert!(!written.contains(private), "{private:?} is in a log, a metric or Redis");
+    }
+    for token in &tokens {
+        assert!(
+            token.len() > 40 && !written.contains(token.as_str()),
+            "a token is in a log, a metric or Redis"
+        );
+    }
 }
 
 #[tokio::test]

@@ -74,6 +74,11 @@ async fn video_chats_carry_signals_in_the_same_numbering_and_text_chats_do_not()
     assert_eq!((&signal["seq"], &signal["data"]), (&json!(1), &json!({"type": "offer", "sdp": "v=0"})));
     one.send(json!({"type": "message", "seq": 2, "text": "see me?"})).await;
     assert_eq!(two.expect("message").await["seq"], 2);
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    one.send(json!({"type": "signal", "seq": 1, "data": {"type": "offer", "sdp": "v=0"}})).await;
+    one.refused("not_now").await;
+    one.say("just text").await;
+    two.hears("just text").await;
 }
 
 #[tokio::test]
@@ -184,6 +189,11 @@ async fn who_is_too_fast_is_slowed_down_and_told_for_how_long() {
     tokio::time::sleep(Duration::from_millis(wait)).await;
     assert_eq!(one.say("4").await, 4);
     two.hears("4").await;
+    let mut flood = Stranger::arrive(stroll.gateway).await;
+    for _ in 0..1_000 {
+        flood.send(json!({"type": "cancel"})).await;
+    }
+    while flood.next().await["code"] != "slow_down" {}
     let mut other = Stranger::arrive(stroll.gateway).await;
     for _ in 0..2 {
         other.find().await;
@@ -324,7 +334,7 @@ async fn a_client_that_reads_nothing_is_cut_and_its_stranger_is_not_slowed() {
 
 #[tokio::test]
 async fn one_address_gets_so_many_sockets_and_each_of_them_one_ticket() {
-    let stroll = Single::start(&["--finds-per-session", "1000"]).await;
+    let stroll = Single::start(&["--finds-per-session", "1000", "--messages-per-session", "1000"]).await;
     let mut crowd = Vec::new();
     for _ in 0..32 {
         let mut stranger = Stranger::arrive(stroll.gateway).await;

@@ -48,16 +48,28 @@ impl Stranger {
         Self::arrive_with(gateway, json!({"type": "hello", "adult": true, "terms": true})).await
     }
 
+    /// The same, as a proxy tells of a client at another address.
+    ///
+    /// # Panics
+    /// If it isn't welcome.
+    pub async fn arrive_from(gateway: SocketAddr, address: &str) -> Self {
+        let stranger = Self::connect(gateway, &[("x-forwarded-for", address)]).await.expect("a handshake");
+        stranger.says_hello(json!({"type": "hello", "adult": true, "terms": true})).await
+    }
+
     /// Connects and says a given hello.
     ///
     /// # Panics
     /// If it isn't welcome.
     pub async fn arrive_with(gateway: SocketAddr, hello: Value) -> Self {
-        let mut stranger = Self::connect(gateway, &[]).await.expect("a handshake");
-        stranger.send(hello).await;
-        let welcome = stranger.expect("welcome").await;
-        stranger.session = welcome["session"].as_str().expect("a token").to_owned();
-        stranger
+        Self::connect(gateway, &[]).await.expect("a handshake").says_hello(hello).await
+    }
+
+    async fn says_hello(mut self, hello: Value) -> Self {
+        self.send(hello).await;
+        let welcome = self.expect("welcome").await;
+        welcome["session"].as_str().expect("a token").clone_into(&mut self.session);
+        self
     }
 
     /// Comes back after the connection was lost, with both tokens and all that it knew.

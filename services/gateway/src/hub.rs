@@ -104,6 +104,7 @@ impl Hub {
             id,
         });
         let tasks = &context.tasks;
+        tasks.spawn("bans known", Arc::clone(&hub).know_bans());
         tasks.spawn("relay news", Arc::clone(&hub).follow_relays(from_relays));
         tasks.spawn("ban news", Arc::clone(&hub).follow_bans());
         tasks.spawn("sweeper", Arc::clone(&hub).sweep());
@@ -446,6 +447,16 @@ impl Hub {
         }
         drop(inner);
         self.remove_if_over(slot.id);
+    }
+
+    /// A gateway that knows no bans yet would let everybody in.
+    async fn know_bans(self: Arc<Self>) {
+        let known =
+            self.context.readiness.condition("bans", "waiting for moderation to tell the bans in force");
+        tokio::select! {
+            () = self.bans.until_synced() => known.met(),
+            () = self.context.drain.hard() => {}
+        }
     }
 
     async fn follow_bans(self: Arc<Self>) {

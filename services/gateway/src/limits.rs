@@ -182,6 +182,33 @@ impl Admission {
     }
 }
 
+/// What one socket may send in all, whatever it is: five times its messages, and some for answers and corrections.
+#[derive(Debug)]
+pub struct FrameLimit(Direct);
+
+impl FrameLimit {
+    /// Fresh, with a full burst of three seconds.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let clock = TokioClock(Instant::now());
+        let frames = limits.messages_per_session.saturating_mul(FIVE).saturating_add(50);
+        Self(Direct::direct_with_clock(
+            Quota::per_second(frames).allow_burst(frames.saturating_mul(THREE)),
+            clock,
+        ))
+    }
+
+    /// One more frame.
+    ///
+    /// # Errors
+    /// `slow_down`, with the time after which it is allowed.
+    pub fn check(&self) -> Result<(), Refusal> {
+        check(&self.0).map_err(slow_down)
+    }
+}
+
+const FIVE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+
 /// Counts bad frames: the eighth within a minute is one too many.
 #[derive(Debug)]
 pub struct BadFrames {

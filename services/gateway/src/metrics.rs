@@ -1,8 +1,13 @@
 //! The gateway's instruments.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
 use opentelemetry::{
     KeyValue, global,
-    metrics::{Counter, Histogram, UpDownCounter},
+    metrics::{Counter, Histogram, ObservableGauge, UpDownCounter},
 };
 
 use crate::{close::Close, protocol::Code, session::Activity};
@@ -19,6 +24,28 @@ pub struct Metrics {
     overdue: Counter<u64>,
     relays: UpDownCounter<i64>,
     matched: Histogram<f64>,
+    /// What waits to be sent to clients, in all sockets' queues.
+    pub to_clients: Depth,
+    /// What waits to be sent to relays, in all streams' queues.
+    pub to_relays: Depth,
+    /// Keeps the instrument that reads the two.
+    _outgoing: ObservableGauge<i64>,
+}
+
+/// How much waits in queues of one kind. Clones share the number.
+#[derive(Clone, Debug, Default)]
+pub struct Depth(Arc<AtomicI64>);
+
+impl Depth {
+    /// So many more.
+    pub fn add(&self, more: usize) {
+        self.0.fetch_add(i64::try_from(more).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// So many fewer.
+    pub fn sub(&self, fewer: usize) {
+        self.0.fetch_sub(i64::try_from(fewer).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Metrics {
@@ -26,7 +53,21 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let meter = global::meter("stroll-gateway");
+        let (to_clients, to_relays) = (Depth::default(), Depth::default());
+        let depths = [("clients", to_clients.clone()), ("relays", to_relays.clone())];
         Self {
+            _outgoing: meter
+                .i64_observable_gauge("stroll.gateway.outgoing")
+                .with_unit("{frame}")
+                .with_description("Frames that wait to be sent, by where they go")
+                .with_callback(move |observer| {
+                    for (to, depth) in &depths {
+                        observer.observe(depth.0.load(Ordering::Relaxed), &[KeyValue::new("to", *to)]);
+                    }
+                })
+                .build(),
+            to_clients,
+            to_relays,
             sessions: meter
                 .i64_up_down_counter("stroll.gateway.sessions")
                 .with_unit("{session}")

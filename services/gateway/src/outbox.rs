@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::close::Close;
+use crate::{close::Close, metrics::Depth};
 
 /// Most frames that wait.
 const MAX_FRAMES: usize = 256;
@@ -16,9 +16,9 @@ const MAX_FRAMES: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
 
 /// The queue between whoever has something for a client, and the task that owns its socket.
-#[derive(Default)]
 pub struct Outbox {
     queue: Mutex<Queue>,
+    depth: Depth,
     wake: Notify,
     /// Its own signal, so that who waits for it takes none of the others away.
     overflow: Notify,
@@ -32,6 +32,12 @@ struct Queue {
 }
 
 impl Outbox {
+    /// Empty. What waits in it is counted in `depth`.
+    #[must_use]
+    pub fn new(depth: Depth) -> Self {
+        Self { queue: Mutex::default(), depth, wake: Notify::new(), overflow: Notify::new() }
+    }
+
     /// Adds a frame. Nothing is added once the socket is to be closed.
     pub fn push(&self, frame: String) {
         let mut queue = self.queue.lock();
@@ -40,7 +46,9 @@ impl Outbox {
         }
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
+        self.depth.add(1);
         if queue.frames.len() > MAX_FRAMES || queue.bytes > MAX_BYTES {
+            self.depth.sub(queue.frames.len());
             queue.frames = VecDeque::new();
             queue.close = Some(Close::SlowConsumer);
             self.overflow.notify_one();
@@ -59,6 +67,7 @@ impl Outbox {
     pub fn take(&self) -> (VecDeque<String>, Option<Close>) {
         let mut queue = self.queue.lock();
         queue.bytes = 0;
+        self.depth.sub(queue.frames.len());
         (std::mem::take(&mut queue.frames), queue.close)
     }
 
@@ -75,13 +84,19 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.depth.sub(self.queue.get_mut().frames.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_client_that_does_not_keep_up_is_closed_and_its_queue_dropped() {
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(Depth::default());
         for _ in 0..MAX_FRAMES {
             outbox.push("x".into());
         }
@@ -96,7 +111,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too_and_taking_makes_room() {
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(Depth::default());
         let frame = "x".repeat(MAX_BYTES / 2);
         for _ in 0..4 {
             outbox.push(frame.clone());
@@ -108,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_waits_goes_out_before_the_close_and_nothing_after_it() {
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(Depth::default());
         outbox.push("last words".into());
         outbox.close(Close::Banned);
         outbox.close(Close::Restart);
@@ -120,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_for_the_overflow_takes_no_other_wake_up_away() {
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(Depth::default());
         {
             let overflowed = outbox.overflowed();
             tokio::pin!(overflowed);

@@ -132,7 +132,7 @@ pub struct Find {
 }
 
 /// What a chat is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Text only.
@@ -514,8 +514,9 @@ impl RawReport {
 }
 
 #[derive(Deserialize)]
-struct RawFind {
-    mode: Mode,
+struct RawFind<'a> {
+    #[serde(borrow)]
+    mode: Cow<'a, str>,
     #[serde(default)]
     interests: Vec<String>,
     #[serde(default)]
@@ -528,8 +529,13 @@ struct RawFind {
     discuss: bool,
 }
 
-impl RawFind {
+impl RawFind<'_> {
     fn check(self) -> Result<Find, Refusal> {
+        let mode = match &*self.mode {
+            "text" => Mode::Text,
+            "video" => Mode::Video,
+            _ => return Err(bad_value("`mode` is `text` or `video`")),
+        };
         let interests = check_interests(&self.interests)?;
         if self.only_interests && interests.is_empty() {
             return Err(bad_value("`only_interests` needs an interest"));
@@ -540,7 +546,7 @@ impl RawFind {
         }
         let patience_ms = self.patience_ms.unwrap_or(DEFAULT_PATIENCE_MS).min(MAX_PATIENCE_MS);
         Ok(Find {
-            mode: self.mode,
+            mode,
             patience_ms: if interests.is_empty() { 0 } else { patience_ms },
             interests,
             languages: check_languages(&self.languages)?,
@@ -629,7 +635,7 @@ mod tests {
             (r#"{"type":"report","reason":"boring"}"#, Code::BadValue),
             (&format!(r#"{{"type":"report","reason":"spam","comment":"{long}"}}"#), Code::TooLong),
             (r#"{"type":"find"}"#, Code::BadFrame),
-            (r#"{"type":"find","mode":"smell"}"#, Code::BadFrame),
+            (r#"{"type":"find","mode":"smell"}"#, Code::BadValue),
             (
                 r#"{"type":"find","mode":"text","interests":["1","2","3","4","5","6","7","8","9","10","11"]}"#,
                 Code::BadValue,

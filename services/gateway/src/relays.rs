@@ -23,7 +23,11 @@ use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 use tracing::{info, warn};
 
-use crate::{metrics::Metrics, session::Pairing, slot::Slot};
+use crate::{
+    metrics::{Depth, Metrics},
+    session::Pairing,
+    slot::Slot,
+};
 
 /// Most frames that wait for a relay. One that takes none for so long is as good as lost.
 const MAX_WAITING: usize = 65_536;
@@ -68,7 +72,7 @@ impl Relays {
         if let Some(link) = links.get(address) {
             return Arc::clone(link);
         }
-        let link = Arc::new(Link::default());
+        let link = Arc::new(Link::new(self.metrics.to_relays.clone()));
         links.insert(address.to_owned(), Arc::clone(&link));
         let (relays, running) = (Arc::clone(self), Arc::clone(&link));
         let address = address.to_owned();
@@ -124,9 +128,9 @@ impl Relays {
 }
 
 /// One stream.
-#[derive(Default)]
 pub struct Link {
     queue: Mutex<Queue>,
+    depth: Depth,
     wake: Notify,
     /// Its own signal, for the one who ends the stream.
     stopped: Notify,
@@ -141,6 +145,11 @@ struct Queue {
 }
 
 impl Link {
+    fn new(depth: Depth) -> Self {
+        let queue = Mutex::default();
+        Self { queue, depth, wake: Notify::new(), stopped: Notify::new(), seats: DashMap::new() }
+    }
+
     /// A number for a seat, never used before on this stream.
     pub fn new_handle(&self) -> u64 {
         let mut queue = self.queue.lock();
@@ -179,6 +188,7 @@ impl Link {
         }
         if !queue.stopped {
             queue.waiting.push_back(GatewayFrame { handle, body: Some(body) });
+            self.depth.add(1);
         }
         let taken = !queue.stopped;
         drop(queue);
@@ -189,6 +199,7 @@ impl Link {
     fn stop(&self) {
         let mut queue = self.queue.lock();
         queue.stopped = true;
+        self.depth.sub(queue.waiting.len());
         queue.waiting = VecDeque::new();
         drop(queue);
         self.wake.notify_one();
@@ -205,6 +216,7 @@ impl Link {
                 take_batch(&mut queue.waiting)
             };
             if !batch.is_empty() {
+                self.depth.sub(batch.len());
                 return Some(batch);
             }
             self.wake.notified().await;

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use crate::hub::Hub;
 
-/// Numbers older than this are not told any more; then the gateway tells its own.
-const MAX_AGE: Duration = Duration::from_secs(5);
+/// Numbers heard longer ago are not told any more; then the gateway tells its own. They are up to two seconds old when they are
+/// heard, and none is to be told after five.
+const MAX_AGE: Duration = Duration::from_secs(3);
 
 /// The last numbers heard.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{
     Tasks,
+    backoff::Backoff,
     grpc::{self, Channel},
     id::TicketId,
 };
@@ -105,6 +106,9 @@ impl Tickets {
         told: bool,
         message: Ticket,
     ) -> Option<Result<Place, Refusal>> {
+        let mut backoff =
+            Backoff::new(Duration::from_millis(100), Duration::from_secs(2), hub.context.random.clone());
+        let mut failing = false;
         while self.held.contains_key(&ticket) {
             let once = || {
                 let request = grpc::request(EnqueueRequest { ticket: Some(message.clone()) }, DEADLINE);
@@ -119,7 +123,10 @@ impl Tickets {
                 }
                 // One that the client was told of is not given up while it is wanted.
                 Err(status) if told && may_be_tried_again(&status) => {
-                    warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
+                    }
+                    backoff.pause().await;
                 }
                 Err(status) => return Some(Err(refusal(&status))),
             }

@@ -111,6 +111,39 @@ mod tests {
         Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO)
     }
 
+    fn pairing() -> Pairing {
+        Pairing {
+            ticket: chassis::id::TicketId([1; 16]),
+            chat: ChatId([2; 16]),
+            seat: chassis::id::Seat(1),
+            role: crate::protocol::Role::Stranger,
+            epoch: chassis::id::Epoch(1),
+            relay: "http://127.0.0.1:1".into(),
+            seat_token: Bytes::from_static(b"token"),
+            common_interests: Vec::new(),
+            language: None,
+            question: None,
+            mode: crate::protocol::Mode::Text,
+            initiator: false,
+            traceparent: String::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resume_token_is_good_for_its_session_and_its_time_and_only_whole() {
+        let context = context();
+        let (own, other) = (SessionId([7; 16]), SessionId([8; 16]));
+        let token = for_resume(&context, own, &pairing());
+        assert_eq!(read_resume(&context, own, &token), Some(ChatId([2; 16])));
+        assert_eq!(read_resume(&context, other, &token), None);
+        let changed = token.replacen(&token[40..41], if &token[40..41] == "A" { "B" } else { "A" }, 1);
+        assert_eq!(read_resume(&context, own, &changed), None);
+        let session = for_session(&context, Known { session: own, consent: true });
+        assert_eq!(read_resume(&context, own, &session), None, "a token of another kind");
+        tokio::time::sleep(Duration::from_millis(RESUME_MS)).await;
+        assert_eq!(read_resume(&context, own, &token), None);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_session_token_comes_back_until_it_expires_and_a_forged_one_never() {
         let (context, other) =

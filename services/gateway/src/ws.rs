@@ -20,7 +20,7 @@ use crate::{
     close::Close,
     config::Origin,
     hub::Hub,
-    limits::{BadFrames, Turned},
+    limits::{BadFrames, FrameLimit, Turned},
     outbox::Outbox,
     protocol::{ClientFrame, Code, Hello, MAX_FRAME, Refusal, SUBPROTOCOL, ServerFrame},
     session::Activity,
@@ -149,10 +149,11 @@ fn turn_away(status: StatusCode, wait: Duration) -> Response {
 
 /// One socket's life.
 async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, permit: Permit) {
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Arc::new(Outbox::new(hub.metrics.to_clients.clone()));
     let now = Instant::now();
     let mut connection = Connection {
         bad_frames: BadFrames::new(hub.context.clock),
+        frame_limit: FrameLimit::new(&hub.config.limits),
         hub,
         socket,
         addresses,
@@ -194,6 +195,7 @@ struct Connection {
     /// None until `hello`.
     presence: Option<Presence>,
     bad_frames: BadFrames,
+    frame_limit: FrameLimit,
     last_heard: Instant,
     last_frame: Instant,
     next_ping: Instant,
@@ -251,6 +253,10 @@ impl Connection {
     }
 
     fn frame(&mut self, text: &str) -> Option<Close> {
+        if let Err(refusal) = self.frame_limit.check() {
+            self.refuse(refusal);
+            return None;
+        }
         match (ClientFrame::parse(text), &self.presence) {
             (Ok(ClientFrame::Hello(hello)), None) => self.hello(&hello),
             (Ok(frame), Some(presence)) => {

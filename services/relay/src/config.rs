@@ -14,7 +14,7 @@ pub struct Config {
     /// Where gateways connect
     #[arg(long, env = "STROLL_LISTEN", default_value = "0.0.0.0:7002", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// How gateways reach this relay: `http://name:port`. Default: the address it listens on
+    /// How gateways reach this relay: `http://name:port`. Default: the address it listens on, if that is one
     #[arg(long, env = "STROLL_ADVERTISE", value_name = "URL", value_parser = url)]
     pub advertise: Option<String>,
     /// Failure domain: gateways of the same one prefer this relay
@@ -67,7 +67,14 @@ impl Settings for Config {
     const ADMIN_LISTEN: &'static str = "0.0.0.0:9082";
 
     fn problems(&self) -> Vec<String> {
-        self.chats.problems()
+        let mut problems = self.chats.problems();
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            let listen = self.listen;
+            problems.push(format!(
+                "--advertise (STROLL_ADVERTISE) has to say how gateways reach this relay, since --listen {listen} names no address"
+            ));
+        }
+        problems
     }
 }
 
@@ -100,12 +107,7 @@ impl Default for Chats {
 impl Config {
     /// The address that matchmakers name to gateways, given the one that was bound.
     pub(crate) fn advertised(&self, bound: SocketAddr) -> String {
-        let reachable = match bound {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v6.port())),
-            other => other,
-        };
-        self.advertise.clone().unwrap_or_else(|| format!("http://{reachable}"))
+        self.advertise.clone().unwrap_or_else(|| format!("http://{bound}"))
     }
 }
 
@@ -129,7 +131,8 @@ mod tests {
     }
 
     const SECRET: &str = "--secret=b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
-    const NEEDED: [&str; 3] = [SECRET, "--matchmaker=http://m:1", "--moderation=http://m:2"];
+    const NEEDED: [&str; 4] =
+        [SECRET, "--matchmaker=http://m:1", "--moderation=http://m:2", "--advertise=http://relay-0:7002"];
 
     #[test]
     fn what_is_not_set_has_the_documented_value() {
@@ -145,12 +148,19 @@ mod tests {
     #[test]
     fn the_advertised_address_is_the_one_set_or_the_one_bound() {
         let mut config = parse(&NEEDED).expect("good settings");
+        config.advertise = None;
         let bound = |text: &str| text.parse().expect("an address");
-        assert_eq!(config.advertised(bound("0.0.0.0:9")), "http://127.0.0.1:9");
-        assert_eq!(config.advertised(bound("[::]:9")), "http://127.0.0.1:9");
         assert_eq!(config.advertised(bound("192.0.2.1:9")), "http://192.0.2.1:9");
         config.advertise = Some("http://relay-0:7002".to_owned());
         assert_eq!(config.advertised(bound("0.0.0.0:9")), "http://relay-0:7002");
+    }
+
+    #[test]
+    fn a_relay_that_listens_everywhere_has_to_say_how_it_is_reached() {
+        let problems = parse(&NEEDED[..3]).expect_err("nobody could reach it");
+        assert!(problems[0].contains("--advertise"), "{problems:?}");
+        let listening = ["--listen=192.0.2.1:7002"];
+        parse(&[&NEEDED[..3], &listening].concat()).expect("it listens on an address");
     }
 
     #[test]

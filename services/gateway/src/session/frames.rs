@@ -4,7 +4,7 @@ use bytes::Bytes;
 use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
 
 use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, delivery::Outgoing, refuse};
-use crate::protocol::{By, ClientFrame, Code, Find, Private, Refusal, Role, ServerFrame};
+use crate::protocol::{By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
 
 impl Session {
     /// The client sent a frame.
@@ -16,9 +16,9 @@ impl Session {
             ClientFrame::Message { seq, text } => {
                 self.numbered(seq, || ToRelay::Message(Message { seq, text: text.0, from: 0 }))
             }
-            ClientFrame::Signal { seq, data } => {
+            ClientFrame::Signal { seq, data } => self.only_in_video_chats().and_then(|()| {
                 self.numbered(seq, || ToRelay::Signal(Signal { seq, data: Bytes::from(data.0), from: 0 }))
-            }
+            }),
             ClientFrame::Ack { seq } => self.ack(seq),
             ClientFrame::Typing { on } => Ok(self.typing(on)),
             ClientFrame::Leave => self.leave(env),
@@ -68,6 +68,15 @@ impl Session {
                 self.state = State::Chatting(chatting);
                 Vec::new()
             }
+        }
+    }
+
+    fn only_in_video_chats(&self) -> Result<(), Refusal> {
+        match &self.state {
+            State::Chatting(chatting) if chatting.pairing.mode == Mode::Text => {
+                Err(not_now("this chat is for text"))
+            }
+            _ => Ok(()),
         }
     }
 
