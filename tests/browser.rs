@@ -234,6 +234,27 @@ async fn no_request_goes_to_anybody_else_and_nothing_is_complained_of() {
     }
 }
 
+#[tokio::test]
+async fn two_tabs_at_two_gateways_of_a_cluster_chat() {
+    let cluster = stroll_tests::cluster::Cluster::start().await;
+    let gateways = cluster.addresses().await;
+    let browser = Browser::start(1280, 900).await;
+    browser.open(gateways[0]).await;
+    let first = browser.client.window().await.expect("a tab");
+    start_looking(&browser, &[]).await;
+    browser.see("[data-view=chat][data-state=waiting]").await;
+    let second = browser.client.new_window(true).await.expect("another tab").handle;
+    switch(&browser, &second).await;
+    browser.open(gateways[1]).await;
+    start_looking(&browser, &[]).await;
+    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.write("#message-input", "across the cluster").await;
+    browser.press(Key::Enter).await;
+    browser.see(".message[data-from=you][data-state=delivered]").await;
+    switch(&browser, &first).await;
+    browser.reads(".message[data-from=stranger]", "across the cluster").await;
+}
+
 /// The picture in the README: set `STROLL_PICTURE` to where it goes, or it goes nowhere.
 #[tokio::test]
 async fn the_readmes_picture_shows_two_people_talking() {
