@@ -22,6 +22,7 @@ import { ReportDialog } from './report.js';
 import { Session } from './session.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { StartView } from './start-view.js';
+import { isCopy } from './tab-claim.js';
 import { applyTheme } from './theme.js';
 
 const ONLINE_EVERY = 30_000;
@@ -73,6 +74,8 @@ const HANDLERS = {
   typing: ({ on, from }) => chat.typing(on, from),
   stranger: () => chat.stranger(),
   link: (link) => chat.link(link),
+  resumed: () => chat.resumed(),
+  limits: (limits) => chat.limits(limits),
   online: ({ online }) => showOnline(online),
   notice: ({ text }) => toast(text, 12_000),
   refused: ({ code, text }) => refused(code, text),
@@ -154,15 +157,28 @@ document.addEventListener('visibilitychange', refreshOnline);
 
 // === The browser around
 
-window.addEventListener('online', () => session.reconnect());
+window.addEventListener('online', () => session.revive());
 window.addEventListener('pagehide', () => session.goodbye());
+// Taken out of the back-forward cache, the page goes on where it was left, but its socket is gone.
+window.addEventListener('pageshow', (event) => {
+  if (event.persisted) session.revive();
+});
 
-// iOS lays its keyboard over the page without making the page smaller.
+// iOS lays its keyboard over the page without making the page smaller. Magnified, the page stays as it is.
 function fitKeyboard() {
-  document.documentElement.style.setProperty('--visible', `${Math.round(visualViewport.height)}px`);
+  const { height, scale } = visualViewport;
+  document.documentElement.style.setProperty('--visible', `${Math.round(height * scale)}px`);
+}
+
+// It also pushes the top of the page out of sight, which in a chat is not needed: all of it fits.
+function keepTop() {
+  const { offsetTop, scale } = visualViewport;
+  if (offsetTop <= 0 || scale > 1.01 || document.body.dataset.phase === 'idle') return;
+  if (!document.querySelector('dialog[open]')) scrollTo(0, 0);
 }
 if (window.visualViewport) {
   visualViewport.addEventListener('resize', fitKeyboard);
+  visualViewport.addEventListener('scroll', keepTop);
   fitKeyboard();
 }
 
@@ -176,4 +192,8 @@ function tabStorage() {
 }
 
 session.restore();
+isCopy(() => session.held).then((copy) => {
+  if (copy) session.forget();
+  else session.revive();
+});
 refreshOnline();

@@ -2,10 +2,12 @@
 
 const FIRST = 500;
 const LONGEST = 10_000;
+const UNOPENED = 1_000;
 
 // `{retry: true, delay}` in milliseconds, or `{retry: false, why}` with why ∈ `replaced` `banned` `refused`.
-// `attempt` counts the failures since the last welcome; `random` is in [0, 1).
-export function afterClose(code, attempt, random = Math.random) {
+// `attempt` counts the failures since the last welcome; `random` is in [0, 1). A socket that never opened may have been
+// refused by a gateway with too much to do (429 and 503 look like 1006 from here), which is then left alone for longer.
+export function afterClose(code, attempt, random = Math.random, opened = true) {
   switch (code) {
     case 1012:
       return { retry: true, delay: between(1_000, 5_000, random) };
@@ -19,7 +21,7 @@ export function afterClose(code, attempt, random = Math.random) {
       return { retry: false, why: 'replaced' };
     default:
       if (code >= 4500 && code <= 4999) return { retry: false, why: 'banned' };
-      return { retry: true, delay: jittered(attempt, random) };
+      return { retry: true, delay: jittered(attempt, random) + (opened ? 0 : UNOPENED) };
   }
 }
 

@@ -5,7 +5,7 @@ import { byId, toast } from './elements.js';
 import { copyLog, saveLog } from './log.js';
 import { StopButton } from './stop.js';
 import { Transcript } from './transcript.js';
-import { endedText, listed, speaker } from './words.js';
+import { either, endedText, languageName, speaker } from './words.js';
 
 const NEXT_AFTER = 5;
 const TYPING_AT_MOST = 60_000;
@@ -37,6 +37,9 @@ export class ChatView {
     this.#composer = new Composer({
       say: (text) => this.#say(text),
       typing: (on) => session.typing(on),
+      draft: (text) => {
+        session.draft = text;
+      },
     });
     this.#stop.addEventListener('click', () => this.step());
     byId('home').addEventListener('click', () => actions.home());
@@ -103,7 +106,7 @@ export class ChatView {
   }
 
   #startChat(restored) {
-    this.#composer.open();
+    this.#composer.open(restored ? this.#session.draft : '');
     if (!restored || document.activeElement === document.body) this.#composer.focus();
     this.#status('Talking with a stranger');
   }
@@ -119,11 +122,12 @@ export class ChatView {
 
   // News of the search. `wish` is repeated, so that one sees what is looked for.
   waiting({ estimate, widened, busy }) {
-    const { interests, onlyInterests } = this.#actions.wish();
-    const likes = interests.length > 0 ? `somebody who likes ${listed(interests).replace(/, and | and /, ' or ')}` : '';
-    let note = likes ? `For a moment we look for ${likes}, then for anybody.` : 'Picking somebody at random.';
+    const { interests, languages, onlyInterests } = this.#actions.wish();
+    const likes = interests.length > 0 ? `somebody who likes ${either(interests)}` : '';
+    const speaks = languages.length > 0 ? ` who speaks ${either(languages.map(languageName))}` : '';
+    let note = likes ? `For a moment we look for ${likes}, then for anybody${speaks}.` : `Picking somebody at random${speaks}.`;
     if (likes && onlyInterests) note = `We look for ${likes}, however long it takes.`;
-    if (widened) note = 'Nobody with your interests is around right now, so we look for anybody.';
+    if (widened) note = `Nobody with your interests is around right now, so we look for anybody${speaks}.`;
     if (busy) note = 'Stroll is very busy at the moment. We keep trying.';
     if (Number.isFinite(estimate) && estimate >= 1_500) note += ` It usually takes about ${duration(estimate)}.`;
     if (byId('waiting-note').textContent !== note) byId('waiting-note').textContent = note;
@@ -164,6 +168,14 @@ export class ChatView {
     else this.#timers.banner = setTimeout(() => this.#showBanner(), BANNER_AFTER);
   }
 
+  resumed() {
+    this.#composer.resumed();
+  }
+
+  limits({ message_chars: most }) {
+    if (most) this.#composer.limit(most);
+  }
+
   stranger() {
     this.#showBanner();
   }
@@ -173,7 +185,9 @@ export class ChatView {
     const live = this.#session.phase === 'chat' || this.#session.phase === 'waiting';
     const { state, why } = this.#link;
     let [text, action] = ['', ''];
-    if (live && state === 'stopped') [text, action] = STOPPED[why];
+    // Who was banned out of a chat sees its end first, and must still learn why no other follows.
+    const told = live || (this.#session.phase === 'ended' && why === 'banned');
+    if (told && state === 'stopped') [text, action] = STOPPED[why];
     else if (live && (state === 'retrying' || state === 'connecting')) text = this.#connectingText();
     else if (this.#session.phase === 'chat' && this.#session.chat.away) {
       text = 'Your stranger lost the connection. Waiting for them to come back …';

@@ -12,10 +12,13 @@ export class Composer {
   #typing;
   #say;
   #open = false;
+  #draft;
+  #most = MESSAGE_CHARS;
 
-  // `say(text)` returns whether the text was taken; `typing(on)` tells the stranger.
-  constructor({ say, typing }) {
+  // `say(text)` returns whether the text was taken; `typing(on)` tells the stranger; `draft(text)` keeps it.
+  constructor({ say, typing, draft }) {
     this.#say = say;
+    this.#draft = draft;
     this.#typing = new Typing(typing);
     this.#input.addEventListener('input', () => this.#changed());
     this.#input.addEventListener('keydown', (event) => {
@@ -31,11 +34,11 @@ export class Composer {
     });
   }
 
-  // A chat begins, or (with `keep`) goes on after a reload.
-  open() {
+  // A chat begins, or goes on after a reload with what was being written.
+  open(draft = '') {
     this.#open = true;
     this.#input.readOnly = false;
-    this.#input.value = '';
+    this.#input.value = draft;
     this.#input.placeholder = 'Write a message …';
     byId('send').ariaDisabled = 'false';
     this.#fit();
@@ -53,6 +56,17 @@ export class Composer {
     this.#hint.textContent = '';
   }
 
+  // The gateway's limit for a message.
+  limit(most) {
+    this.#most = most;
+    if (this.#open) this.#count();
+  }
+
+  // The stranger may have missed what was told of the typing, so the next key tells it again.
+  resumed() {
+    this.#typing.clear();
+  }
+
   focus() {
     this.#input.focus({ preventScroll: true });
   }
@@ -60,26 +74,29 @@ export class Composer {
   #changed() {
     this.#fit();
     this.#count();
-    if (this.#open) this.#typing.changed(this.#input.value);
+    if (!this.#open) return;
+    this.#typing.changed(this.#input.value);
+    this.#draft(this.#input.value);
   }
 
   #submit() {
     if (!this.#open) return;
     const text = messageText(this.#input.value);
     if (text === '') return;
-    if (charCount(text) > MESSAGE_CHARS) return this.#count();
+    if (charCount(text) > this.#most) return this.#count();
     if (!this.#say(text)) {
       this.#hint.textContent = 'Your last messages are still on their way. Please wait a moment.';
       return;
     }
     this.#typing.clear();
     this.#input.value = '';
+    this.#draft('');
     this.#fit();
     this.#count();
   }
 
   #count() {
-    const left = MESSAGE_CHARS - charCount(messageText(this.#input.value));
+    const left = this.#most - charCount(messageText(this.#input.value));
     this.#input.ariaInvalid = String(left < 0);
     if (left > COUNT_FROM) this.#hint.textContent = '';
     else this.#hint.textContent = left >= 0 ? `${left} characters left` : `${-left} characters too many`;

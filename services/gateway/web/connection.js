@@ -60,11 +60,15 @@ export class Connection {
     this.#coming = socket;
     if (!this.#current) onState('connecting', {});
     const impatience = setTimeout(() => this.#lost(socket, 1006), WELCOME_WITHIN);
-    socket.onopen = () => socket.send(JSON.stringify(this.#options.hello()));
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      socket.send(JSON.stringify(this.#options.hello()));
+    };
     socket.onmessage = (event) => this.#read(socket, event.data, impatience);
     socket.onclose = (event) => {
       clearTimeout(impatience);
-      this.#lost(socket, event.code);
+      this.#lost(socket, event.code, opened);
     };
   }
 
@@ -93,7 +97,7 @@ export class Connection {
     }, after);
   }
 
-  #lost(socket, code) {
+  #lost(socket, code, opened = true) {
     drop(socket);
     if (socket === this.#coming) this.#coming = null;
     else if (socket === this.#current) this.#current = null;
@@ -101,7 +105,7 @@ export class Connection {
     // The other socket serves, or soon will: the gateway says 4004 to the old one as soon as the new one said hello.
     if (this.#current) return;
     if (this.#coming) return this.#options.onState('connecting', {});
-    const verdict = afterClose(code, this.#attempt, this.#options.random);
+    const verdict = afterClose(code, this.#attempt, this.#options.random, opened);
     if (!verdict.retry) return this.#stop(verdict.why);
     if (!this.#options.needed()) return this.#options.onState('idle', {});
     this.#attempt += 1;

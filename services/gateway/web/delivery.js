@@ -10,6 +10,8 @@ export class Delivery {
     this.next = state.next ?? 1;
     this.seen = state.seen ?? 0;
     this.unacked = state.unacked ?? [];
+    // Everything of ours up to here was given to a gateway, and not refused as far as we know.
+    this.sent = state.sent ?? 0;
   }
 
   // True when the stranger has so much of ours outstanding that the gateway would refuse more.
@@ -33,9 +35,22 @@ export class Delivery {
     return settled;
   }
 
-  // What has to be sent again, in order.
+  // What was sent and has to be sent again when the gateway asks for it, in order.
   repeat() {
-    return this.unacked.slice();
+    return this.unacked.filter((frame) => frame.seq <= this.sent);
+  }
+
+  // What is still to be sent, in order.
+  unsent() {
+    return this.unacked.filter((frame) => frame.seq > this.sent);
+  }
+
+  // The gateway refused `count` of the frames that were sent. It takes no number after one that it did not take, so
+  // those are the last ones. A count that is too high costs repeats; one that is too low is refused again, and the
+  // counts then add up.
+  refused(count) {
+    const known = (this.unacked[0]?.seq ?? this.next) - 1;
+    this.sent = Math.max(Math.min(known, this.sent), this.sent - count);
   }
 
   // Judges a numbered frame of the stranger's: `new` is shown and acknowledged, `seen` only acknowledged (the first
@@ -48,6 +63,6 @@ export class Delivery {
   }
 
   toJSON() {
-    return { next: this.next, seen: this.seen, unacked: this.unacked };
+    return { next: this.next, seen: this.seen, unacked: this.unacked, sent: this.sent };
   }
 }

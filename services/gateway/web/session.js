@@ -5,17 +5,23 @@
 // chat is shown after its end; what was acknowledged is in storage; there is a `find` only outside a chat.
 
 import { Delivery } from './delivery.js';
-import { CHAT, CONSENT, SESSION, TabStore } from './tab-store.js';
+import { Pace } from './pace.js';
+import { CHAT, CONSENT, DRAFT, SESSION, TabStore } from './tab-store.js';
 
 const REPORT_WINDOW = 120_000;
 const REPORT_PATIENCE = 15_000;
 const LEAVE_PATIENCE = 3_000;
 const FIND_GRACE = 400;
 const SILENCE = 10_000;
+// So long the refusals of one burst may take to come in.
+const REFUSALS_WITHIN = 400;
 const LINES_KEPT = 400;
 
 // Refusals that a later try may get past.
 const PASSING = new Set(['slow_down', 'bad_seq', 'busy', 'unavailable', 'not_now']);
+
+// Refusals that may be a report's.
+const OF_REPORTS = new Set(['unavailable', 'not_now', 'bad_value', 'slow_down']);
 
 export class Session {
   phase = 'idle';
@@ -33,9 +39,15 @@ export class Session {
   #leaving = null;
   #report = null;
   #cancels = 0;
+  // Refusals since frames were last sent again, and such rounds without an acknowledgement in between.
+  #refusals = 0;
   #fruitless = 0;
   #silences = 0;
-  #timers = { find: null, leave: null, repeat: null, silence: null };
+  // The connection came to a final end; only a person may begin another.
+  #stopped = false;
+  #limits = {};
+  #pace = new Pace();
+  #timers = { find: null, leave: null, repeat: null, pace: null, silence: null };
 
   // `connect(handlers)` makes the connection, so that tests can put a scripted one in its place.
   constructor({ connect, storage, listener }) {
@@ -52,14 +64,36 @@ export class Session {
 
   // === What the page asks for
 
-  // Takes up what a reload of the tab interrupted.
+  // Shows what a reload of the tab interrupted; `revive` then takes it up.
   restore() {
     const stored = this.#store.load(CHAT);
     if (!stored) return;
     this.chat = { ...stored, delivery: new Delivery(stored.delivery) };
     this.phase = stored.ended ? 'ended' : 'chat';
     this.#tell('phase', { restored: true });
-    if (this.phase === 'chat') this.#connection.open();
+  }
+
+  // The token of the session that this tab lives in, if any.
+  get held() {
+    return this.#store.load(SESSION);
+  }
+
+  // What the storage holds is another tab's.
+  forget() {
+    if (this.phase === 'waiting') return;
+    for (const key of [SESSION, CHAT, DRAFT]) this.#store.remove(key);
+    this.chat = null;
+    if (this.phase !== 'idle') this.#enter('idle');
+  }
+
+  // What was being written, over a reload of the tab.
+  get draft() {
+    return this.#store.load(DRAFT) ?? '';
+  }
+
+  set draft(text) {
+    if (text === '') this.#store.remove(DRAFT);
+    else this.#store.save(DRAFT, text);
   }
 
   agree() {
@@ -98,8 +132,7 @@ export class Session {
     const frame = this.chat.delivery.push(text);
     const line = { from: 'you', text, seq: frame.seq, state: 'sending', at: Date.now() };
     this.#addLine(line);
-    if (this.#flowing && this.#connection.send(frame)) this.#mark([frame.seq], 'sent');
-    this.#watchSilence();
+    this.#flow();
     return line;
   }
 
@@ -134,7 +167,12 @@ export class Session {
     });
   }
 
-  // A person pressed the button that a stopped connection offers, or the network came back.
+  // The network or the page came back.
+  revive() {
+    if (!this.#stopped) this.reconnect();
+  }
+
+  // A person pressed the button that a stopped connection offers.
   reconnect() {
     if (!this.#needed()) return;
     if (this.#connection.ready) this.#connection.renew();
@@ -144,7 +182,9 @@ export class Session {
   // The tab goes. A chat is left alone, because a reload comes back into it; a search is not.
   goodbye() {
     if (this.phase !== 'waiting') return;
+    clearTimeout(this.#timers.find);
     this.#connection.send({ type: 'cancel' });
+    this.#asked = false;
     this.#connection.close();
   }
 
@@ -165,11 +205,13 @@ export class Session {
   }
 
   #link(state, detail) {
+    this.#stopped = state === 'stopped';
     if (state !== 'ready') {
       this.#attached = false;
       this.#cancels = 0;
       if (this.#report) this.#report.sent = false;
       clearTimeout(this.#timers.leave);
+      clearTimeout(this.#timers.silence);
     }
     if (state === 'stopped') {
       this.#settleReport(new Error('The connection was closed.'));
@@ -206,7 +248,9 @@ export class Session {
     if (typeof frame.session === 'string') this.#store.save(SESSION, frame.session);
     this.#attached = false;
     if (Number.isFinite(frame.online)) this.#tell('online', { online: frame.online });
-    if (frame.limits?.unacked && this.chat) this.chat.delivery.window = frame.limits.unacked;
+    this.#limits = limits(frame.limits);
+    this.#tell('limits', this.#limits);
+    if (this.#limits.unacked && this.chat) this.chat.delivery.window = this.#limits.unacked;
     if (this.phase === 'ended' && !this.#leaving) this.#sendReport();
     if (this.phase !== 'waiting') return;
     if (!this.#asked) return this.#sendFind();
@@ -235,11 +279,13 @@ export class Session {
     if (this.phase === 'chat' && frame.chat === this.chat.id) {
       this.chat.resume = frame.resume;
       this.#attached = true;
-      return this.#repeat();
+      this.chat.delivery.refused(Infinity);
+      return this.#flow();
     }
     this.#attached = true;
     if (this.phase !== 'waiting') {
       // It crossed with our `cancel`.
+      this.#cancels = 0;
       this.#leaving = frame.resume;
       return this.#sendLeave();
     }
@@ -258,8 +304,9 @@ export class Session {
       lines: [],
       away: false,
       ended: null,
-      delivery: new Delivery(),
+      delivery: new Delivery({}, this.#limits.unacked),
     };
+    this.draft = '';
     this.#keep();
     this.#enter('chat');
   }
@@ -281,14 +328,17 @@ export class Session {
   }
 
   #acked(seq) {
-    if (this.phase !== 'chat') return;
+    if (this.phase === 'chat' && this.#settle(seq)) this.#stranger(false);
+  }
+
+  #settle(seq) {
     const settled = this.chat.delivery.acked(seq);
-    if (settled.length === 0) return;
+    if (settled.length === 0) return false;
     this.#fruitless = 0;
     this.#silences = 0;
-    this.#stranger(false);
     this.#mark(settled, 'delivered');
     this.#watchSilence();
+    return true;
   }
 
   #strangerTyping(frame) {
@@ -303,10 +353,9 @@ export class Session {
       return this.#sendLeave();
     }
     if (this.phase !== 'chat' || frame.chat !== this.chat.id) return;
-    // Told so without having been away ourselves, it is the stranger who came back.
-    if (this.#attached) this.#stranger(false);
     this.#attached = true;
-    this.#acked(frame.received);
+    // Whether the stranger is there is told by `stranger`, not by this.
+    this.#settle(frame.received);
     clearTimeout(this.#timers.repeat);
     this.#timers.repeat = null;
     this.#repeat();
@@ -338,11 +387,13 @@ export class Session {
     const delay = Number.isFinite(after) ? after : 1_000;
     if (code === 'banned') return this.#turnAway(code, text);
     if (code === 'resume_failed') return this.#leaving ? this.#left() : this.#end({ by: 'lost' });
-    if (this.#report?.sent) this.#settleReport(new Error(text || 'The report was refused.'));
+    if (this.#isOfReport(code)) this.#settleReport(new Error(text || 'The report was refused.'));
     if (this.#leaving && code === 'not_now') return this.#left();
-    if (this.phase === 'chat' && PASSING.has(code)) return this.#repeatAfter(delay);
+    if (this.phase === 'chat' && PASSING.has(code)) return this.#repeatAfter(delay, code);
     if (this.phase === 'waiting' && PASSING.has(code)) {
       if (code !== 'not_now') this.#tell('busy');
+      // The `idle` that may follow must not make it sooner.
+      this.#asked = false;
       return this.#findAfter(delay);
     }
     if (this.phase === 'waiting') this.#turnAway(code, text);
@@ -354,7 +405,7 @@ export class Session {
     clearTimeout(this.#timers.find);
     if (this.phase !== 'waiting' || this.#leaving) return;
     const { interests, languages, onlyInterests } = this.#wish;
-    const find = { type: 'find', mode: 'text', interests, languages };
+    const find = { type: 'find', mode: 'text', interests: interests.slice(0, this.#limits.interests), languages };
     if (onlyInterests && interests.length > 0) find.only_interests = true;
     this.#asked = this.#connection.send(find);
   }
@@ -396,41 +447,73 @@ export class Session {
   #end(ended) {
     if (this.phase !== 'chat') return;
     clearTimeout(this.#timers.repeat);
+    clearTimeout(this.#timers.pace);
     clearTimeout(this.#timers.silence);
     this.#timers.repeat = null;
+    this.#refusals = 0;
+    this.#fruitless = 0;
+    this.draft = '';
     this.chat.ended = { by: ended.by, reason: ended.reason };
     this.chat.endedAt = Date.now();
     this.chat.away = false;
-    const open = this.chat.delivery.repeat().map((frame) => frame.seq);
+    const open = this.chat.delivery.unacked.map((frame) => frame.seq);
     this.#tell('typing', { on: false });
     this.#mark(open, 'undelivered');
     this.#keep();
     this.#enter('ended');
   }
 
-  // === Sending again
+  // === Sending, and sending again
 
   // False while a refused stretch waits for its repeat: what follows it would only be refused too.
   get #flowing() {
     return this.#attached && this.#timers.repeat === null;
   }
 
-  #repeat() {
-    if (!this.#flowing) return;
-    const frames = this.chat.delivery.repeat();
-    const sent = frames.filter((frame) => this.#connection.send(frame)).map((frame) => frame.seq);
+  // Sends what was not sent yet, in order, and no faster than the gateway takes it.
+  #flow() {
+    clearTimeout(this.#timers.pace);
+    if (this.phase !== 'chat' || !this.#flowing) return;
+    const { delivery } = this.chat;
+    const sent = [];
+    for (const frame of delivery.unsent()) {
+      const wait = this.#pace.take();
+      if (wait > 0) {
+        this.#timers.pace = setTimeout(() => this.#flow(), wait);
+        break;
+      }
+      if (!this.#connection.send(frame)) break;
+      delivery.sent = frame.seq;
+      sent.push(frame.seq);
+    }
     this.#mark(sent, 'sent');
     this.#watchSilence();
   }
 
-  // Without progress in between the pauses grow, so that a stranger who is away costs the gateway little.
-  #repeatAfter(delay) {
-    if (this.#timers.repeat !== null || this.chat.delivery.unacked.length === 0) return;
-    const pause = Math.min(10_000, delay * 2 ** Math.min(this.#fruitless, 5));
+  // The gateway asked for everything that is not acknowledged. Such repeats are free of its rate limit.
+  #repeat() {
+    this.#refusals = 0;
+    for (const frame of this.chat.delivery.repeat()) this.#connection.send(frame);
+    this.#flow();
+  }
+
+  // A refusal does not name its frame, but the gateway takes no number after one that it refused: so as many refusals
+  // as came, so many of the last frames it lacks, and only they are sent again. Nothing goes out in the pause, so that
+  // the count is whole at its end. Without an acknowledgement in between the pauses grow, and after a few all of the
+  // list is sent, at the usual pace.
+  #repeatAfter(delay, code) {
+    if (this.chat.delivery.unacked.length === 0) return;
+    this.#refusals += 1;
+    if (code === 'slow_down') this.#pace.empty();
+    if (this.#timers.repeat !== null) return;
+    const pause = Math.min(10_000, Math.max(REFUSALS_WITHIN, delay) * 2 ** Math.min(this.#fruitless, 5));
     this.#fruitless += 1;
+    clearTimeout(this.#timers.pace);
     this.#timers.repeat = setTimeout(() => {
       this.#timers.repeat = null;
-      this.#repeat();
+      this.chat.delivery.refused(this.#fruitless > 3 ? Infinity : this.#refusals);
+      this.#refusals = 0;
+      this.#flow();
     }, pause);
   }
 
@@ -452,6 +535,13 @@ export class Session {
     const report = this.#report;
     if (!report || report.sent || (this.phase === 'chat' && !this.#attached)) return;
     report.sent = this.#connection.send(report.frame);
+  }
+
+  // An error does not name what it refuses. What may be a search's or a message's leaves the report its patience: taken
+  // for refused, it would be made twice.
+  #isOfReport(code) {
+    if (!this.#report?.sent || this.phase === 'waiting' || !OF_REPORTS.has(code)) return false;
+    return code !== 'slow_down' || this.phase !== 'chat' || this.chat.delivery.unacked.length === 0;
   }
 
   #settleReport(error, number) {
@@ -494,6 +584,12 @@ export class Session {
   #keep() {
     this.#store.save(CHAT, { ...this.chat, lines: this.chat.lines.slice(-LINES_KEPT) });
   }
+}
+
+// What of the gateway's limits can be used.
+function limits(value) {
+  const usable = Object.entries(value ?? {}).filter(([, limit]) => Number.isSafeInteger(limit) && limit > 0);
+  return Object.fromEntries(usable);
 }
 
 function texts(value) {

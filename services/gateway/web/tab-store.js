@@ -2,6 +2,7 @@
 
 export const CHAT = 'stroll.chat';
 export const SESSION = 'stroll.session';
+export const DRAFT = 'stroll.draft';
 export const CONSENT = 'stroll.consent';
 
 export class TabStore {

@@ -15,14 +15,28 @@ const ENDED = {
   you: 'You ended the chat.',
   stranger: 'Your stranger has left.',
   away: 'The chat ended: a connection was lost for too long.',
-  moderation: 'A moderator ended this chat.',
+  moderation: 'This chat was ended by moderation.',
   error: 'The chat broke off because of a fault on our side.',
   lost: 'The connection to this chat was lost.',
 };
 
+// What moderation ends a chat for, by its own codes and by those of reports.
+const ENDED_FOR = {
+  spam_link: 'links that look like advertising',
+  phone_number: 'phone numbers',
+  hate: 'hate against a group of people',
+  sexual: 'sexual messages',
+  minor: 'somebody seems to be under 18',
+  nudity: 'nudity or sexual content',
+  harassment: 'harassment or bullying',
+  threat: 'threats or violence',
+  spam: 'spam or advertising',
+  self_harm: 'somebody may hurt themselves',
+};
+
 export function endedText({ by, reason }) {
   const text = ENDED[by] ?? 'The chat is over.';
-  return by === 'moderation' && reason ? `${text} Reason: ${reason}.` : text;
+  return by === 'moderation' && reason ? `${text} Reason: ${ENDED_FOR[reason] ?? reason.replaceAll('_', ' ')}.` : text;
 }
 
 // `stranger`, or `stranger_1` and `stranger_2` to a spy.
@@ -36,6 +50,10 @@ const quoted = (locale) => new Intl.ListFormat(locale, { type: 'conjunction' });
 
 export function listed(words) {
   return quoted('en').format(words);
+}
+
+export function either(words) {
+  return new Intl.ListFormat('en', { type: 'disjunction' }).format(words);
 }
 
 export function languageName(tag) {

@@ -138,8 +138,11 @@ async fn choose_home(replica: &Replica, request: ChooseHomeRequest) -> Result<Ch
     let Replica { context, pool, members, .. } = replica;
     let (chat, claims) = placement::claims(&context.secret, &request.seat_token, context.clock.unix_ms())?;
     let epoch = Epoch(claims.epoch.saturating_add(1));
-    let proposed = members.choose_other_relay(&request.lost_relay).ok_or(Error::NoRelay)?;
-    let relay = pool.choose_home(chat, epoch, &proposed).await?;
+    let relay = match members.choose_other_relay(&request.lost_relay) {
+        Some(proposed) => pool.choose_home(chat, epoch, &proposed).await?,
+        // The other stranger may have asked while there was one.
+        None => pool.home(chat, epoch).await?.ok_or(Error::NoRelay)?,
+    };
     let seat_token = placement::moved_seat_token(&context.secret, claims, epoch, context.clock.unix_ms());
     Ok(ChooseHomeResponse { epoch: epoch.0, relay, seat_token })
 }

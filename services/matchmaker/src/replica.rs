@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Context, bans::Bans, grpc::Channel};
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::{
     config::Config,
@@ -14,6 +16,10 @@ use crate::{
     pool::{Pool, Shard},
     store::Store,
 };
+
+/// How long a matchmaker that starts waits to hear who is banned. To pair nobody is worse than to pair the banned, whom the
+/// gateways refuse too.
+const BANS_WAIT: Duration = Duration::from_secs(5);
 
 /// What the parts of a matchmaker share.
 pub(crate) struct Replica {
@@ -59,20 +65,32 @@ impl Replica {
             arrived = self.store.arrive() => arrived?,
             () = self.context.drain.soft() => return Ok(()),
         }
-        let owners = join_all(
-            Shard::all()
-                .into_iter()
-                .map(|shard| self.context.tasks.spawn("shard owner", owner::run(Arc::clone(&self), shard))),
-        );
+        // Until then it doesn't say that it lives, so that the others keep their shards.
+        let fit = self.hear_bans().shared();
+        let owners = fit.clone().then(|()| {
+            let own = |shard| self.context.tasks.spawn("shard owner", owner::run(Arc::clone(&self), shard));
+            join_all(Shard::all().into_iter().map(own))
+        });
         // What this follows is of no more use when the last shard is given up.
         tokio::select! {
             _ = owners => {}
             () = self.store.follow() => {}
-            () = self.members.beat() => {}
+            () = fit.then(|()| self.members.beat()) => {}
             () = self.members.follow(&self.store) => {}
             () = self.leave() => {}
         }
         Ok(())
+    }
+
+    /// Waits until it is known who is banned, for a while.
+    async fn hear_bans(&self) {
+        let Some(bans) = &self.bans else { return };
+        tokio::select! {
+            heard = timeout(BANS_WAIT, bans.until_synced()) => if heard.is_err() {
+                warn!("moderation has not told who is banned, pairing without");
+            },
+            () = self.context.drain.soft() => {}
+        }
     }
 
     /// Says at once that this replica is leaving, when it begins to drain.

@@ -107,7 +107,7 @@ impl Store {
                 return false;
             }
             if known.is_some() {
-                warn!(%generation, "the store has lost what it held: gateways are asked to put their tickets in again");
+                warn!(%generation, "the store may have lost what it held: gateways are asked to put their tickets in again");
             }
             *known = Some(generation);
             true

@@ -128,7 +128,7 @@ test('it comes back with growing pauses, and only when needed', () => {
   const line = connection();
   line.open();
   for (const pause of [250, 500, 1_000]) {
-    Socket.all.at(-1).ends(1006);
+    Socket.all.at(-1).opens().ends(1006);
     const before = Socket.all.length;
     mock.timers.tick(pause - 1);
     assert.equal(Socket.all.length, before);
@@ -140,6 +140,16 @@ test('it comes back with growing pauses, and only when needed', () => {
   mock.timers.tick(60_000);
   assert.equal(states.at(-1), 'idle');
   assert.equal(Socket.all.length, 4);
+});
+
+test('a socket that never opened is tried again after a second at least', () => {
+  const line = connection();
+  line.open();
+  Socket.all[0].ends(1006);
+  mock.timers.tick(1_249);
+  assert.equal(Socket.all.length, 1);
+  mock.timers.tick(1);
+  assert.equal(Socket.all.length, 2);
 });
 
 test('final codes stop it, until somebody asks', () => {

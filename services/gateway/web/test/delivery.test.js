@@ -17,14 +17,14 @@ test('an acknowledgement is cumulative, and settles each number once', () => {
   assert.deepEqual(delivery.acked(3), [1, 2, 3]);
   assert.deepEqual(delivery.acked(2), []);
   assert.deepEqual(delivery.acked(3), []);
-  assert.deepEqual(seqs(delivery.repeat()), [4]);
+  assert.deepEqual(seqs(delivery.unacked), [4]);
 });
 
 test('an acknowledgement of what was never sent is ignored', () => {
   const delivery = new Delivery();
   delivery.push('a');
   for (const seq of [2, 99, -1, 1.5, NaN, undefined, '1']) assert.deepEqual(delivery.acked(seq), []);
-  assert.deepEqual(seqs(delivery.repeat()), [1]);
+  assert.deepEqual(seqs(delivery.unacked), [1]);
 });
 
 test('the window bounds what is outstanding', () => {
@@ -51,9 +51,20 @@ test('a reload forgets nothing', () => {
   delivery.acked(1);
   delivery.receive(1);
   const again = new Delivery(JSON.parse(JSON.stringify(delivery)));
-  assert.deepEqual(seqs(again.repeat()), [2, 3]);
+  assert.deepEqual(seqs(again.unacked), [2, 3]);
   assert.equal(again.receive(1), 'seen');
   assert.equal(again.push('d').seq, 4);
+});
+
+test('refusals are of the last frames that were sent; everything else stays as sent', () => {
+  const delivery = new Delivery();
+  for (const text of 'abcde') delivery.push(text);
+  delivery.sent = 5;
+  delivery.refused(2);
+  assert.deepEqual([seqs(delivery.repeat()), seqs(delivery.unsent())], [[1, 2, 3], [4, 5]]);
+  delivery.acked(1);
+  delivery.refused(99);
+  assert.deepEqual(seqs(delivery.unsent()), [2, 3, 4, 5]);
 });
 
 test('two ends over a line that loses and repeats agree in the end', () => {
@@ -65,7 +76,7 @@ test('two ends over a line that loses and repeats agree in the end', () => {
     let said = 0;
     while (one.unacked.length > 0 || said < 20) {
       if (said < 20 && random() < 0.5 && !one.full) one.push(said++);
-      for (const frame of one.repeat()) {
+      for (const frame of one.unacked.slice()) {
         if (random() < 0.3) continue;
         if (other.receive(frame.seq) === 'new') shown.push(frame.text);
       }

@@ -134,7 +134,8 @@ Your stranger has left.
 
 test('words', () => {
   assert.equal(speaker('stranger_2'), 'Stranger 2');
-  assert.equal(endedText({ by: 'moderation', reason: 'spam' }), 'A moderator ended this chat. Reason: spam.');
+  assert.equal(endedText({ by: 'moderation', reason: 'spam_link' }), 'This chat was ended by moderation. Reason: links that look like advertising.');
+  assert.equal(endedText({ by: 'moderation', reason: 'new_code' }), 'This chat was ended by moderation. Reason: new code.');
   assert.equal(endedText({ by: 'something new' }), 'The chat is over.');
   assert.equal(greeting({ common: [], asked: false, language: 'de' }), 'You both speak Deutsch.');
 });

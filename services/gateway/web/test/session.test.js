@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { Session } from '../session.js';
+import { isCopy } from '../tab-claim.js';
 
 const WISH = { interests: ['jazz'], languages: ['en'], onlyInterests: false };
 
@@ -11,13 +12,19 @@ class Tab {
   told = [];
   ready = false;
   renewed = 0;
+  opened = 0;
+  closed = 0;
 
   constructor(storage = new Map()) {
     this.storage = storage;
     const connection = {
-      open: () => {},
+      open: () => (this.opened += 1),
       renew: () => (this.renewed += 1),
-      close: () => {},
+      close: () => {
+        this.closed += 1;
+        this.ready = false;
+        this.handlers.onState('idle', {});
+      },
       send: (frame) => {
         if (this.ready) this.sent.push(frame);
         return this.ready;
@@ -105,6 +112,8 @@ test('what was not received is sent again when resumed, whoever was away', () =>
   tab.hear({ type: 'stranger', state: 'away' });
   assert.equal(tab.session.chat.away, true);
   tab.hear({ type: 'resumed', chat: 'c1', received: 1 });
+  assert.equal(tab.session.chat.away, true);
+  tab.hear({ type: 'stranger', state: 'back' });
   assert.equal(tab.session.chat.away, false);
   assert.deepEqual(tab.take(), [said(2, 'b'), said(3, 'c')]);
   assert.deepEqual(tab.lines, ['you a delivered', 'you b sent', 'you c sent']);
@@ -118,7 +127,7 @@ test('what was not received is sent again when resumed, whoever was away', () =>
   assert.deepEqual(tab.take(), [said(3, 'c'), said(4, 'd'), said(5, 'e')]);
 });
 
-test('slow_down and bad_seq: a pause, then everything again, in order, with growing pauses', () => {
+test('slow_down and bad_seq: a pause, then what was refused again, in order, with growing pauses', () => {
   const tab = new Tab().inChat();
   tab.session.say('a');
   tab.session.say('b');
@@ -133,7 +142,92 @@ test('slow_down and bad_seq: a pause, then everything again, in order, with grow
   mock.timers.tick(1_000);
   assert.deepEqual(tab.take(), []);
   mock.timers.tick(1_000);
-  assert.equal(tab.take().length, 3);
+  assert.deepEqual(tab.take(), [said(3, 'c')]);
+});
+
+// The gateway's rules for numbered frames, and a stranger who acknowledges when told to.
+class Gateway {
+  sent = 0;
+  acked = 0;
+  free = 0;
+  tokens = 30;
+  at = Date.now();
+  refused = 0;
+  forwarded = 0;
+  shown = [];
+
+  takes(frame) {
+    const { seq } = frame;
+    if (seq === 0 || seq > this.sent + 1) return this.refuses('bad_seq');
+    if (seq <= this.acked) return { type: 'ack', seq };
+    if (seq > this.acked + 64) return this.refuses('slow_down', 1_000);
+    if (seq <= this.sent && this.free > 0) this.free -= 1;
+    else if (!this.limited()) return this.refuses('slow_down', 100);
+    this.sent = Math.max(this.sent, seq);
+    this.forwarded += 1;
+    if (seq === this.shown.length + 1) this.shown.push(frame.text);
+    return null;
+  }
+
+  limited() {
+    this.tokens = Math.min(30, this.tokens + (Date.now() - this.at) / 100);
+    this.at = Date.now();
+    if (this.tokens < 1) return false;
+    this.tokens -= 1;
+    return true;
+  }
+
+  refuses(code, after) {
+    this.refused += 1;
+    return { type: 'error', code, text: '', retry_after_ms: after };
+  }
+}
+
+// Frames and answers take `latency` each way; the stranger acknowledges from `awake` on.
+function converse({ texts, latency, tokens = 30, awake = 0, seconds }) {
+  const tab = new Tab().inChat();
+  const gateway = new Gateway();
+  gateway.tokens = tokens;
+  const [up, down] = [[], []];
+  for (let time = 0; time < seconds * 1_000; time += 50) {
+    while (texts.length > 0 && tab.session.say(texts[0])) texts.shift();
+    up.push(...tab.take().filter((frame) => frame.type === 'message').map((frame) => ({ frame, due: time + latency })));
+    while (up[0]?.due <= time) {
+      const frame = gateway.takes(up.shift().frame);
+      if (frame) down.push({ frame, due: time + latency });
+    }
+    if (time >= awake && gateway.shown.length > gateway.acked) {
+      gateway.acked = gateway.shown.length;
+      down.push({ frame: { type: 'ack', seq: gateway.acked }, due: time + latency });
+    }
+    while (down[0]?.due <= time) tab.hear(down.shift().frame);
+    mock.timers.tick(50);
+  }
+  return { tab, gateway };
+}
+
+const numbers = (count) => Array.from({ length: count }, (_, index) => `t${index + 1}`);
+
+test('a burst is paced, so that the gateway refuses and repeats nothing', () => {
+  for (const latency of [0, 150, 700]) {
+    const { tab, gateway } = converse({ texts: numbers(150), latency, seconds: 30 });
+    assert.deepEqual(gateway.shown, numbers(150));
+    assert.deepEqual([gateway.refused, gateway.forwarded], [0, 150]);
+    assert.equal(tab.session.chat.delivery.unacked.length, 0);
+  }
+});
+
+test('refused frames come again in order, without a storm, and new ones are not starved', () => {
+  for (const latency of [0, 150, 700]) {
+    for (const awake of [0, 20_000]) {
+      // As after a reload: the gateway's bucket is empty, and this page does not know.
+      const { tab, gateway } = converse({ texts: numbers(60), latency, tokens: 2, awake, seconds: 40 });
+      assert.deepEqual(gateway.shown, numbers(60));
+      assert.equal(tab.session.chat.delivery.unacked.length, 0);
+      assert.ok(gateway.refused <= 80, `${gateway.refused} refused`);
+      assert.ok(gateway.forwarded <= 70, `${gateway.forwarded} forwarded`);
+    }
+  }
 });
 
 test('past the window nothing is taken', () => {
@@ -261,6 +355,104 @@ test('a silent socket is replaced while something is out, but not when the stran
   tab.session.say('b');
   mock.timers.tick(60_000);
   assert.equal(tab.renewed, 1);
+});
+
+test('a wish that was given up is made again after the delay, whatever idle says', () => {
+  const tab = new Tab();
+  tab.session.find(WISH);
+  tab.connect().hear({ type: 'waiting' });
+  tab.take();
+  tab.hear({ type: 'error', code: 'unavailable', text: '', retry_after_ms: 5_000 }, { type: 'idle' });
+  mock.timers.tick(4_999);
+  assert.deepEqual(tab.take(), []);
+  mock.timers.tick(1);
+  assert.equal(tab.take()[0].type, 'find');
+});
+
+test('a page that comes back out of the cache goes on looking', () => {
+  const tab = new Tab();
+  tab.session.find(WISH);
+  tab.connect().hear({ type: 'waiting' });
+  tab.session.goodbye();
+  assert.equal(tab.closed, 1);
+  tab.take();
+  const before = tab.opened;
+  tab.session.revive();
+  assert.equal(tab.opened, before + 1);
+  tab.connect();
+  assert.equal(tab.take()[0].type, 'find');
+});
+
+test('after a final close only a person reconnects', () => {
+  const tab = new Tab().inChat();
+  tab.session.say('a');
+  tab.ready = false;
+  tab.handlers.onState('stopped', { why: 'replaced' });
+  const before = tab.opened;
+  tab.session.revive();
+  mock.timers.tick(60_000);
+  assert.deepEqual([tab.opened, tab.renewed], [before, 0]);
+  tab.session.reconnect();
+  assert.equal(tab.opened, before + 1);
+});
+
+test('a refused message does not refuse the report', async () => {
+  const tab = new Tab().inChat();
+  tab.session.say('a');
+  const report = tab.session.report('spam', '');
+  for (const code of ['slow_down', 'bad_seq', 'too_long']) tab.hear({ type: 'error', code, text: '' });
+  tab.hear({ type: 'reported', case: 'C1' });
+  assert.equal(await report, 'C1');
+  tab.hear({ type: 'ack', seq: 1 });
+  const other = tab.session.report('spam', '');
+  tab.hear({ type: 'error', code: 'slow_down', text: 'Too many reports.' });
+  await assert.rejects(other, /Too many/);
+});
+
+test('a cancel that crossed with a match leaves nothing behind', () => {
+  const tab = new Tab();
+  tab.session.find(WISH);
+  tab.connect();
+  tab.session.cancel();
+  tab.hear(matched('c1'), { type: 'ended', chat: 'c1', by: 'you' });
+  tab.session.find(WISH);
+  tab.told.length = 0;
+  tab.hear({ type: 'waiting' });
+  assert.deepEqual(tab.told.map((event) => event.type), ['waiting']);
+});
+
+test('the limits of the welcome hold for new chats', () => {
+  const tab = new Tab();
+  tab.session.find(WISH);
+  tab.ready = true;
+  tab.handlers.onState('ready', {});
+  tab.hear({ type: 'welcome', session: 's1', limits: { unacked: 2 } }, matched('c1'));
+  assert.ok(tab.session.say('a') && tab.session.say('b'));
+  assert.equal(tab.session.say('c'), null);
+});
+
+test('a copied tab lets go of the session of the first', async () => {
+  const channels = [];
+  class Channel {
+    constructor() {
+      channels.push(this);
+    }
+    postMessage(data) {
+      for (const other of channels) if (other !== this) other.onmessage?.({ data });
+    }
+  }
+  const first = isCopy(() => 's1', Channel);
+  mock.timers.tick(100);
+  assert.equal(await first, false);
+  assert.equal(await isCopy(() => 's1', Channel), true);
+  const third = isCopy(() => 's2', Channel);
+  mock.timers.tick(100);
+  assert.equal(await third, false);
+  const tab = new Tab(new Tab().inChat().storage);
+  tab.session.restore();
+  tab.session.forget();
+  assert.equal(tab.session.phase, 'idle');
+  assert.equal(tab.session.held, null);
 });
 
 test('unknown frames change nothing', () => {

@@ -48,8 +48,8 @@ pub(crate) struct Index {
     lists: HashMap<List, BTreeSet<Place>>,
     /// When whose patience ends.
     patient: BTreeSet<(u64, EntryId)>,
-    /// By which entry a ticket id is known: of those that wait, and of those that were paired lately.
-    known: HashMap<TicketId, EntryId>,
+    /// By which entry a ticket id is known, and since when: of those that wait, and of those that were paired lately.
+    known: HashMap<TicketId, (EntryId, u64)>,
     /// The paired ones among them, oldest first, and when they were paired.
     paired: VecDeque<(u64, TicketId)>,
 }
@@ -87,7 +87,7 @@ impl Index {
         self.forget_paired(now);
         match self.known.get(&ticket.id) {
             // The same entry read twice.
-            Some(entry) if *entry == ticket.entry => Arrival::Waits,
+            Some((entry, _)) if *entry == ticket.entry => Arrival::Waits,
             Some(_) => Arrival::Duplicate,
             None => self.settle(ticket, now).map_or(Arrival::Waits, |met| Arrival::Meets(Box::new(met))),
         }
@@ -142,15 +142,16 @@ impl Index {
 
     /// Pairs a ticket, or lets it wait.
     fn settle(&mut self, ticket: Ticket, now: u64) -> Option<Match> {
-        self.known.insert(ticket.id, ticket.entry);
+        self.known.insert(ticket.id, (ticket.entry, now));
         let willing = ticket.meets_anybody_at().is_some_and(|at| at <= now);
         let best = self.best_sharing(&ticket).or_else(|| self.longest_willing(&ticket).filter(|_| willing));
         let Some(other) = best.and_then(|entry| self.take(entry)) else {
             self.add(ticket, willing);
             return None;
         };
-        for id in [ticket.id, other.id] {
-            self.paired.push_back((now, id));
+        for ticket in [&ticket, &other] {
+            self.known.insert(ticket.id, (ticket.entry, now));
+            self.paired.push_back((now, ticket.id));
         }
         Some(Match::of(ticket, other))
     }
@@ -209,8 +210,10 @@ impl Index {
                 return;
             }
             self.paired.pop_front();
-            // One that was put back waits, and is known for as long as it does.
-            if self.known.get(&id).is_some_and(|entry| !self.tickets.contains_key(entry)) {
+            // One that was put back waits, and is known for as long as it does; or it was paired again since, and is
+            // known from then on.
+            let is_over = |(entry, last): &(EntryId, u64)| *last == at && !self.tickets.contains_key(entry);
+            if self.known.get(&id).is_some_and(is_over) {
                 self.known.remove(&id);
             }
         }
@@ -249,7 +252,8 @@ impl Index {
             }
         }
         for (entry, ticket) in &self.tickets {
-            assert_eq!(self.known.get(&ticket.id), Some(entry), "a waiting ticket is known");
+            let known = self.known.get(&ticket.id).map(|(entry, _)| entry);
+            assert_eq!(known, Some(entry), "a waiting ticket is known");
             let willing = self.is_willing(ticket);
             for list in lists_of(ticket, true) {
                 let stands = self.lists.get(&list).is_some_and(|places| places.contains(&ticket.place()));

@@ -9,6 +9,9 @@
 //!
 //! Invariants:
 //! - Nothing is committed but by the holder of the shard's last epoch; the store sees to that (I2).
+//! - What is in memory is of one generation of the store: when that changes, the owner begins anew, and until it knows, it
+//!   commits nothing. A store that came back older than it was would else lose a ticket that is put in again, as the repeat
+//!   of an entry that is no longer there.
 //! - While no relay lives nothing is read or matched: the tickets wait in the store.
 
 mod dispatch;
@@ -20,7 +23,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use chassis::{backoff::Backoff, bans::Ban, id::Epoch};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::{broadcast, mpsc, watch},
     time::{Instant, sleep},
 };
 use tracing::{debug, info, warn};
@@ -68,6 +71,8 @@ struct Owner {
 enum Ended {
     /// By the owner's own will.
     GivenUp,
+    /// The store holds another generation.
+    Outdated,
     /// Somebody else owns the shard, or may.
     Lost,
 }
@@ -84,6 +89,10 @@ impl Owner {
             self.replica.metrics.released(&self.shard);
             match ended {
                 Ended::GivenUp => self.hand_over(epoch).await,
+                Ended::Outdated => {
+                    info!(shard = %self.shard, %epoch, "beginning anew with what the store holds now");
+                    self.hand_over(epoch).await;
+                }
                 Ended::Lost => warn!(shard = %self.shard, %epoch, "lost a shard"),
             }
         }
@@ -110,10 +119,11 @@ impl Owner {
 
     async fn own(&self, epoch: Epoch, asked: Instant) -> Ended {
         let (entries, read) = mpsc::channel(READ_AHEAD);
+        let generations = self.replica.store.generations();
         tokio::select! {
             biased;
             ended = self.keep_lease(epoch, asked) => ended,
-            ended = self.match_up(epoch, read) => ended,
+            ended = self.match_up(epoch, generations, read) => ended,
             never = self.read(entries) => match never {},
             never = self.dispatch() => match never {},
         }
@@ -169,7 +179,13 @@ impl Owner {
     }
 
     /// Matches who arrives and commits who met. While one batch is being committed the next one grows.
-    async fn match_up(&self, epoch: Epoch, mut entries: mpsc::Receiver<Vec<Entry>>) -> Ended {
+    async fn match_up(
+        &self,
+        epoch: Epoch,
+        mut generations: watch::Receiver<Option<String>>,
+        mut entries: mpsc::Receiver<Vec<Entry>>,
+    ) -> Ended {
+        let generation = generations.borrow_and_update().clone();
         let Replica { context, members, metrics, bans, .. } = &*self.replica;
         let mut round = Round::new(metrics.clone());
         let mut commit: Option<Commit<'_>> = None;
@@ -178,7 +194,7 @@ impl Owner {
         loop {
             let leaving = !members.should_own(&self.shard);
             if commit.is_none() {
-                commit = self.next_commit(epoch, &mut round);
+                commit = self.next_commit(epoch, generation.clone(), &mut round);
                 if commit.is_none() && leaving {
                     return Ended::GivenUp;
                 }
@@ -203,6 +219,7 @@ impl Owner {
                 }
                 () = self.until(round.next_widening()), if open => round.widen(context.clock.unix_ms()),
                 () = banned(&mut new_bans) => round.drop_banned(|ticket| self.is_banned(ticket)),
+                _ = generations.changed() => return Ended::Outdated,
                 // Relays and matchmakers come and go.
                 _ = heard.changed() => {}
                 () = context.drain.soft(), if !leaving => {}
@@ -211,7 +228,7 @@ impl Owner {
     }
 
     /// The next batch's commit, if there is anything to commit and a relay for it.
-    fn next_commit(&self, epoch: Epoch, round: &mut Round) -> Option<Commit<'_>> {
+    fn next_commit(&self, epoch: Epoch, generation: Option<String>, round: &mut Round) -> Option<Commit<'_>> {
         let Replica { context, members, .. } = &*self.replica;
         let now = context.clock.unix_ms();
         let most = if members.has_relay() { BATCH } else { 0 };
@@ -223,22 +240,31 @@ impl Owner {
             pairings.push(pairing::pairing(pair, &relay, context));
         }
         round.postpone(met.split_off(pairings.len()));
-        Some(self.commit(epoch, met, pairings, finished).boxed())
+        Some(self.commit(epoch, generation, met, pairings, finished).boxed())
     }
 
     /// Commits until it is known what became of it. To try again does no harm: what was committed by an attempt that was not
-    /// heard of is gone for the next one.
+    /// heard of is gone for the next one. What is of another generation than the store's is not committed: that ends with the
+    /// ownership.
     async fn commit(
         &self,
         epoch: Epoch,
+        generation: Option<String>,
         met: Vec<Match>,
         pairings: Vec<Pairing>,
         finished: Vec<EntryId>,
     ) -> (Vec<Match>, Result<Vec<Outcome>>) {
+        let pool = &self.replica.pool;
         let mut backoff = self.backoff();
         loop {
             let began = Instant::now();
-            match self.replica.pool.commit(&self.shard, epoch, &pairings, &finished).await {
+            let committed = async {
+                if Some(pool.last_known_generation().await?) != generation {
+                    return Err(Error::Away("it holds another generation".to_owned()));
+                }
+                pool.commit(&self.shard, epoch, &pairings, &finished).await
+            };
+            match committed.await {
                 Err(Error::Fenced) => return (met, Err(Error::Fenced)),
                 Err(error) => {
                     debug!(shard = %self.shard, %error, "a batch cannot be committed, trying on");

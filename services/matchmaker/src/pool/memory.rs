@@ -117,6 +117,10 @@ impl Pool for Memory {
         Ok(self.with(|state| state.generation.get_or_insert_with(fresh).clone()))
     }
 
+    async fn last_known_generation(&self) -> Result<String> {
+        self.generation().await
+    }
+
     async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)> {
         let generation = self.generation().await?;
         let kind = EntryKind::Ticket { ticket, traceparent: traceparent.to_owned() };
@@ -282,6 +286,13 @@ impl Pool for Memory {
         Ok(self.with(|state| {
             state.drop_what_is_over();
             state.homes.entry((chat, epoch)).or_insert_with(|| (relay.to_owned(), ends)).0.clone()
+        }))
+    }
+
+    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
+        Ok(self.with(|state| {
+            state.drop_what_is_over();
+            state.homes.get(&(chat, epoch)).map(|(relay, _)| relay.clone())
         }))
     }
 }

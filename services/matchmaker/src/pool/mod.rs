@@ -140,8 +140,11 @@ pub trait Pool: Send + Sync + 'static {
     /// `Refused` where it is there and must not be used.
     async fn check(&self) -> Result<()>;
 
-    /// The name of what the store holds: a new one when it lost everything.
+    /// The name of what the store holds: a new one when it lost everything, and when it may have lost something.
     async fn generation(&self) -> Result<String>;
+
+    /// The generation as it was last seen, asked for again where the store went away since. Costs next to nothing.
+    async fn last_known_generation(&self) -> Result<String>;
 
     /// Puts a ticket in. The answer also names a generation: if the store's is another one, the ticket may be lost.
     ///
@@ -209,4 +212,7 @@ pub trait Pool: Send + Sync + 'static {
 
     /// Makes `relay` the chat's home in `epoch` unless it has one already, and tells which it is.
     async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String>;
+
+    /// The chat's home in `epoch`, if it has one already.
+    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>>;
 }

@@ -388,6 +388,9 @@ async fn all_who_ask_for_a_chats_home_get_the_same(store: Store) {
     assert!(["http://a:1", "http://b:1"].contains(&one.as_str()));
     let next = store.pool.choose_home(chat, Epoch(3), "http://c:1").await.expect("a home");
     assert_eq!(next, "http://c:1", "every epoch has its own");
+    let home = store.pool.home(chat, Epoch(3)).await.expect("an answer");
+    assert_eq!(home.as_deref(), Some("http://c:1"));
+    assert_eq!(store.pool.home(chat, Epoch(4)).await.expect("an answer"), None);
 }
 
 // === only of Redis ===
@@ -467,4 +470,31 @@ async fn a_read_that_was_given_up_does_not_disturb_the_next() {
     pool.enqueue(&shard, "one".into(), "").await.expect("put in");
     let read = pool.read_tickets(&shard, EntryId::default(), WAIT).await.expect("entries");
     assert_eq!(read.len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_that_was_given_up_takes_no_pairing_from_the_next_owner() {
+    let store = Store::redis(Limits::default()).await;
+    let pair = [store.enqueue("one").await, store.enqueue("two").await];
+    let epoch = store.own().await;
+    store.claim(NO_WAIT).await;
+    let shard = shard();
+    let given_up = store.pool.take_pairs(&shard, WAIT);
+    assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err());
+    let server = store.server.as_ref().expect("a server");
+    until(WAIT, "nobody reads any more", async || (blocked(server) == 0).then_some(())).await;
+    let next = store.other();
+    let (taken, ()) = tokio::join!(next.take_pairs(&shard, WAIT), async {
+        until(WAIT, "the next owner reads", async || (blocked(server) == 1).then_some(())).await;
+        assert_eq!(store.commit(epoch, &[pairing(pair)]).await, [Outcome::Committed]);
+    });
+    assert_eq!(taken.expect("pairs").len(), 1);
+}
+
+/// How many connections wait for something at a server.
+fn blocked(server: &RedisServer) -> usize {
+    let ::redis::Value::BulkString(told) = server.command(&["INFO", "clients"]) else { panic!("no answer") };
+    let told = String::from_utf8_lossy(&told).into_owned();
+    let blocked = told.lines().find_map(|line| line.strip_prefix("blocked_clients:")).expect("a number");
+    blocked.trim().parse().expect("a number")
 }

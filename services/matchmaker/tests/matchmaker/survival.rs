@@ -202,6 +202,70 @@ async fn a_redis_that_comes_back_empty_is_announced_and_pairs_again() {
 }
 
 #[tokio::test]
+async fn a_redis_that_comes_back_older_than_it_was_is_announced_and_pairs_again() {
+    let context = context();
+    let mut server = RedisServer::start().await;
+    let (nodes, _relay) = two(&server).await;
+    let mut watch = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
+    let generation = watch.generation.clone();
+    until(FIRST, "the shard has an owner", async || {
+        (server.command(&["EXISTS", "test:{text.main.0}:owner"]) == redis::Value::Int(1)).then_some(())
+    })
+    .await;
+    server.command(&["SAVE"]);
+    let waiting = ticket(&context, "gateway-1");
+    watch.enqueue(&waiting).await;
+    watch.enqueue(&waiting).await;
+    until(SOON, "the owner has taken the ticket in, and dropped its repeat", async || {
+        (server.command(&["XLEN", "test:{text.main.0}:tickets"]) == redis::Value::Int(1)).then_some(())
+    })
+    .await;
+    server.kill();
+    server.restart().await;
+    let back = tokio::time::Instant::now();
+    assert_eq!(server.command(&["XLEN", "test:{text.main.0}:tickets"]), redis::Value::Int(0), "it was lost");
+    watch.hear_until(|watch| watch.generation != generation).await;
+    watch.enqueue(&waiting).await;
+    let other = ticket(&context, "gateway-1");
+    watch.enqueue(&other).await;
+    let mut told = BTreeSet::new();
+    for _ in 0..2 {
+        told.insert(watch.assignment(AFTER_A_LOSS.saturating_sub(back.elapsed())).await.ticket);
+    }
+    assert_eq!(told, BTreeSet::from([waiting.id, other.id]));
+}
+
+#[tokio::test]
+async fn who_waits_in_a_redis_without_memory_is_paired_all_the_same() {
+    let context = context();
+    let server = RedisServer::start().await;
+    let place = Where::redis(&server);
+    let first = Node::start(&place).await;
+    first.ready().await;
+    let mut watch = Gateway::watch(&context, &first, "gateway-1", "").await;
+    for _ in 0..2 {
+        watch.enqueue(&ticket(&context, "gateway-1")).await;
+    }
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let mut client = first.client(&context);
+    until(FIRST, "there is no room for more", async || {
+        let request = EnqueueRequest { ticket: Some(ticket(&context, "gateway-1")) };
+        let refused = client.enqueue(grpc::request(request, DEADLINE)).await.err();
+        refused.filter(|status| status.code() == Code::ResourceExhausted)
+    })
+    .await;
+    // Also by one that has yet to begin, from its first heartbeat to the delivery.
+    first.kill();
+    let next = Node::start(&place).await;
+    next.ready().await;
+    let mut watch = Gateway::watch(&context, &next, "gateway-1", "").await;
+    let _relay = Relay::start(&context, &next, RELAY);
+    for _ in 0..2 {
+        watch.assignment(AFTER_A_DEATH).await;
+    }
+}
+
+#[tokio::test]
 async fn a_redis_that_hangs_for_longer_than_a_lease_is_only_a_pause() {
     let context = context();
     let server = RedisServer::start().await;

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes the lease of a shard that has no owner. The epoch is above every earlier one, and follows the clock, so that it
 -- rises even when Redis has lost the earlier ones.
 -- KEYS[1] the shard's owner (string with a time to live)

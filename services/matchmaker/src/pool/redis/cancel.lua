@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes a ticket out of a shard, and tells the owner by an entry if it was still there.
 -- KEYS[1] the shard's tickets (stream)
 -- ARGV[1] the ticket's entry

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes over pairings that were taken and not settled; where the consumer group is missing, as after a loss of all data,
 -- makes it.
 -- KEYS[1] the shard's pairs (stream)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Commits a batch of pairings: each takes its tickets out and puts its news into the pairs stream, if all its tickets
 -- are still there; else it changes nothing.
 -- KEYS[1] the shard's last epoch (string)
@@ -33,7 +34,7 @@ while at <= #ARGV do
     end
   end
   if gone == 0 then
-    -- In this order also where memory is full: a script that has begun to write is let to its end.
+    -- In this order, so that where memory is full there is a little more of it for the news.
     redis.call('XDEL', KEYS[2], unpack(tickets))
     redis.call('XADD', KEYS[3], '*', unpack(news))
   end

@@ -3,7 +3,10 @@
 //! Commands share one connection, on which they follow each other without waiting. A read that waits owns its connection
 //! while it waits, because Redis answers a connection's commands in turn; afterwards the connection is kept for the next one.
 //!
-//! Invariant: a connection on which anything went wrong is never used again.
+//! Invariants:
+//! - A connection on which anything went wrong is never used again.
+//! - A connection is closed when its last user lets go of it, whatever it may be waiting for: a read that goes on waiting for
+//!   nobody would take what the next one is waiting for.
 
 use std::{
     str::FromStr,
@@ -18,10 +21,12 @@ use chassis::{Context, net::Stream};
 use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo as _,
-    Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, ScriptInvocation, Value,
-    aio::MultiplexedConnection,
+    ProtocolVersion, RedisConnectionInfo, RedisError, ScriptInvocation, Value, aio::MultiplexedConnection,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 use crate::{Error, error::Result};
 
@@ -64,12 +69,18 @@ pub(super) struct Connections {
     context: Context,
     shared: tokio::sync::Mutex<Shared>,
     made: AtomicU64,
-    idle: Mutex<Vec<MultiplexedConnection>>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// A connection that is closed when this is dropped. The client alone would keep it open until every answer has come.
+struct Connection {
+    redis: MultiplexedConnection,
+    _open: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
 struct Shared {
-    connection: Option<Arc<MultiplexedConnection>>,
+    connection: Option<Arc<Connection>>,
     failed: Option<(Instant, String)>,
 }
 
@@ -84,7 +95,8 @@ impl Connections {
         }
     }
 
-    /// Which shared connection is in use, by number. What was learned over an earlier one may be over.
+    /// Which shared connection is in use, by number, which rises also when one is given up. What was learned over an earlier
+    /// one may be over.
     pub(super) fn number(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
@@ -93,13 +105,6 @@ impl Connections {
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
         let (connection, mut handle) = self.shared().await?;
         let answer = command.query_async(&mut handle).await;
-        self.judge(&connection, answer).await
-    }
-
-    /// Runs commands one behind the other.
-    pub(super) async fn run_all(&self, commands: &Pipeline) -> Result<()> {
-        let (connection, mut handle) = self.shared().await?;
-        let answer = commands.exec_async(&mut handle).await;
         self.judge(&connection, answer).await
     }
 
@@ -118,8 +123,8 @@ impl Connections {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        connection.set_response_timeout(wait + PATIENCE);
-        match read.query_async(&mut connection).await {
+        connection.redis.set_response_timeout(wait + PATIENCE);
+        match read.query_async(&mut connection.redis).await {
             Ok(answer) => {
                 let mut idle = self.idle.lock();
                 if idle.len() < IDLE_MAX {
@@ -136,7 +141,7 @@ impl Connections {
     }
 
     /// The shared connection, made if there is none, and a handle to run a command on it.
-    async fn shared(&self) -> Result<(Arc<MultiplexedConnection>, MultiplexedConnection)> {
+    async fn shared(&self) -> Result<(Arc<Connection>, MultiplexedConnection)> {
         let mut shared = self.shared.lock().await;
         if let Some((at, cause)) = shared.failed.as_ref().filter(|(at, _)| at.elapsed() < FAILURE_PAUSE) {
             return Err(Error::Away(format!("{cause}, {} ms ago", at.elapsed().as_millis())));
@@ -155,16 +160,12 @@ impl Connections {
             },
         };
         shared.failed = None;
-        let handle = MultiplexedConnection::clone(&connection);
+        let handle = connection.redis.clone();
         Ok((connection, handle))
     }
 
     /// Lets go of the shared connection where an answer says that it is of no use.
-    async fn judge<T>(
-        &self,
-        connection: &Arc<MultiplexedConnection>,
-        answer: redis::RedisResult<T>,
-    ) -> Result<T> {
+    async fn judge<T>(&self, connection: &Arc<Connection>, answer: redis::RedisResult<T>) -> Result<T> {
         let error = match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -175,11 +176,12 @@ impl Connections {
         let mut shared = self.shared.lock().await;
         if shared.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
             shared.connection = None;
+            self.made.fetch_add(1, Ordering::Relaxed);
         }
         Err(away(&error))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection> {
+    async fn connect(&self) -> Result<Connection> {
         let connecting = async {
             let stream = self.dial().await.map_err(|error| Error::Away(error.to_string()))?;
             let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
@@ -187,11 +189,16 @@ impl Connections {
             connected.map_err(|error| away(&error))
         };
         let connected = timeout(PATIENCE, connecting).await;
-        let (connection, driver) =
+        let (redis, driver) =
             connected.map_err(|_| Error::Away("connecting takes too long".to_owned()))??;
-        // It ends with the connection's last handle.
-        self.context.tasks.spawn("redis connection", driver);
-        Ok(connection)
+        let (open, closed) = oneshot::channel();
+        self.context.tasks.spawn("redis connection", async move {
+            tokio::select! {
+                () = driver => {}
+                _ = closed => {}
+            }
+        });
+        Ok(Connection { redis, _open: open })
     }
 
     /// Tries all addresses that the host's name has.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Adds a heartbeat and drops those that are old by Redis' own clock.
 -- KEYS[1] the members (stream)
 -- ARGV[1] the heartbeat

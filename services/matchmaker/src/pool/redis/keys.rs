@@ -47,7 +47,7 @@ impl Keys {
         format!("{}members", self.prefix)
     }
 
-    /// A string: made anew when everything was lost.
+    /// A string: made anew when everything was lost. With the server's run it names the generation.
     pub(super) fn generation(&self) -> String {
         format!("{}generation", self.prefix)
     }

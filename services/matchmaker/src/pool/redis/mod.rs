@@ -2,13 +2,16 @@
 //!
 //! What must not tear is one Lua script, each in a file of its own beside this one, with its keys and arguments on top.
 //! Nothing here touches the keys of two slots in one command, so that a cluster of Redis can spread the shards.
+//!
+//! Where memory is full only tickets are refused: every other script is let write all the same (`allow-oom`), because it
+//! replaces what is there, or is what makes memory free again. What these write is bounded.
 
 mod connections;
 mod keys;
 mod reply;
 mod server;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,8 +19,9 @@ use chassis::{
     Context, Random,
     id::{ChatId, Epoch},
 };
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline, Script, Value, cmd};
+use redis::{Cmd, Script, Value, cmd};
 
 pub use self::connections::{BadUrl, Url};
 use self::{connections::Connections, keys::Keys, reply::Raw};
@@ -48,6 +52,9 @@ struct Scripts {
     claim: Script,
     settle: Script,
     heartbeat: Script,
+    deliver: Script,
+    generation: Script,
+    home: Script,
 }
 
 impl Scripts {
@@ -62,6 +69,9 @@ impl Scripts {
             claim: Script::new(include_str!("claim.lua")),
             settle: Script::new(include_str!("settle.lua")),
             heartbeat: Script::new(include_str!("heartbeat.lua")),
+            deliver: Script::new(include_str!("deliver.lua")),
+            generation: Script::new(include_str!("generation.lua")),
+            home: Script::new(include_str!("home.lua")),
         }
     }
 }
@@ -96,15 +106,6 @@ impl Redis {
         let entries = self.read(cmd("XREAD"), key, &after.to_string(), wait).await?;
         Ok(entries.into_iter().filter_map(Raw::into_letter).collect())
     }
-
-    async fn last_known_generation(&self) -> Result<String> {
-        let known = self.generation.lock().clone();
-        match known {
-            Some((connection, generation)) if connection == self.connections.number() => Ok(generation),
-            // A Redis that was started anew may have lost everything.
-            _ => self.generation().await,
-        }
-    }
 }
 
 #[async_trait]
@@ -120,13 +121,24 @@ impl Pool for Redis {
 
     async fn generation(&self) -> Result<String> {
         let fresh: String = self.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut set = cmd("SET");
-        set.arg(self.keys.generation()).arg(&fresh).arg("NX").arg("GET");
         let connection = self.connections.number();
-        let kept: Option<String> = self.connections.run(&set).await?;
-        let generation = kept.unwrap_or(fresh);
+        // A server that was started anew may be an older copy of itself, name and all. It is asked first: were it started
+        // anew in between, the answer is older than what it holds.
+        let told: String = self.connections.run(cmd("INFO").arg("server")).await?;
+        let mut script = self.scripts.generation.key(self.keys.generation());
+        let name: String = self.connections.invoke(script.arg(&fresh)).await?;
+        let generation = server::run(&told).map_or_else(|| name.clone(), |run| format!("{name}.{run}"));
         *self.generation.lock() = Some((connection, generation.clone()));
         Ok(generation)
+    }
+
+    async fn last_known_generation(&self) -> Result<String> {
+        let known = self.generation.lock().clone();
+        match known {
+            Some((connection, generation)) if connection == self.connections.number() => Ok(generation),
+            // A Redis that was started anew may have lost something.
+            _ => self.generation().await,
+        }
     }
 
     async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)> {
@@ -210,15 +222,17 @@ impl Pool for Redis {
     }
 
     async fn deliver(&self, deliveries: &[Delivery]) -> Result<()> {
-        let mut commands = Pipeline::with_capacity(deliveries.len() * 2);
+        let mut inboxes = BTreeMap::new();
         for Delivery { gateway, assignment } in deliveries {
-            let inbox = self.keys.inbox(gateway);
-            let add = commands.cmd("XADD").arg(&inbox).arg("MAXLEN").arg("~").arg(self.limits.inbox);
-            add.arg("*").arg("a").arg(assignment.as_ref()).ignore();
-            let expire = commands.cmd("PEXPIRE").arg(&inbox).arg(milliseconds(self.limits.inbox_kept));
-            expire.arg("NX").ignore();
+            let script = inboxes.entry(gateway).or_insert_with(|| {
+                let mut script = self.scripts.deliver.key(self.keys.inbox(gateway));
+                script.arg(self.limits.inbox).arg(milliseconds(self.limits.inbox_kept));
+                script
+            });
+            script.arg(assignment.as_ref());
         }
-        if commands.is_empty() { Ok(()) } else { self.connections.run_all(&commands).await }
+        try_join_all(inboxes.values().map(|script| self.connections.invoke::<()>(script))).await?;
+        Ok(())
     }
 
     async fn settle(&self, shard: &Shard, pairs: &[EntryId]) -> Result<()> {
@@ -260,11 +274,12 @@ impl Pool for Redis {
     }
 
     async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String> {
-        let mut set = cmd("SET");
-        set.arg(self.keys.home(chat, epoch)).arg(relay).arg("NX").arg("GET");
-        set.arg("PX").arg(milliseconds(self.limits.homes_kept));
-        let chosen: Option<String> = self.connections.run(&set).await?;
-        Ok(chosen.unwrap_or_else(|| relay.to_owned()))
+        let mut script = self.scripts.home.key(self.keys.home(chat, epoch));
+        self.connections.invoke(script.arg(relay).arg(milliseconds(self.limits.homes_kept))).await
+    }
+
+    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
+        self.connections.run(cmd("GET").arg(self.keys.home(chat, epoch))).await
     }
 }
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Ends a lease, so that somebody else can take it at once.
 -- KEYS[1] the shard's owner (string with a time to live)
 -- KEYS[2] the shard's last epoch (string)

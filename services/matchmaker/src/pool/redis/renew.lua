@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Makes a lease last longer. One that ran out is taken up again as long as nobody else has become the owner.
 -- KEYS[1] the shard's owner (string with a time to live)
 -- KEYS[2] the shard's last epoch (string)

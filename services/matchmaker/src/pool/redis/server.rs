@@ -22,6 +22,12 @@ pub(super) fn check(info: &str) -> Result<(), String> {
     }
 }
 
+/// Names the server's process, as far as it tells: a short name is enough to tell two apart.
+pub(super) fn run(info: &str) -> Option<&str> {
+    let id = field(info, "run_id")?;
+    Some(id.get(..16).unwrap_or(id))
+}
+
 fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
@@ -29,6 +35,14 @@ fn field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_has_a_short_name_where_the_server_tells_it() {
+        let info = "redis_version:7.0.15\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\n";
+        assert_eq!(run(info), Some("0123456789abcdef"));
+        assert_eq!(run("run_id:short\r\n"), Some("short"));
+        assert_eq!(run("redis_version:7.0.15\r\n"), None);
+    }
 
     #[test]
     fn evicting_and_old_servers_are_refused_and_silent_ones_are_not() {

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Forgets pairings that have been delivered. An acknowledgement alone would free no memory.
 -- KEYS[1] the shard's pairs (stream)
 -- ARGV[1] the consumer group

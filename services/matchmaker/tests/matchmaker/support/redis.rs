@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::until;
 
-/// A server on a port of its own, with nothing on disk. It ends with this value.
+/// A server on a port of its own, with nothing on disk but what a test saves. It ends with this value.
 pub(crate) struct RedisServer {
     child: Option<Child>,
     port: u16,
@@ -31,7 +31,7 @@ impl RedisServer {
         Self { child: None, port: free_port(), directory: TempDir::new().expect("a directory") }
     }
 
-    /// Starts it, empty, where it was before.
+    /// Starts it where it was before, with what was saved; else empty.
     pub(crate) async fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let port = self.port.to_string();
@@ -51,7 +51,7 @@ impl RedisServer {
         .await;
     }
 
-    /// Kills it. Everything in it is lost.
+    /// Kills it. Everything in it that was not saved is lost.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
