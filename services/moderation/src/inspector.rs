@@ -132,7 +132,7 @@ impl Inspector {
         let ban = Ban {
             id: new_id(&self.context),
             session: Some(spoken.session),
-            address: spoken.address,
+            address: spoken.address.filter(|_| rule.bans_address()),
             until_unix_ms: until,
             reason: rule.ban_reason().to_owned(),
         };
@@ -194,7 +194,10 @@ fn words_for_sender(rule: Rule, action: Action) -> &'static str {
         }
         (Action::Warn, Rule::Hate) => "Please be kind. Words like these end a chat.",
         (Action::Warn, Rule::Sexual) => "Please make sure that your stranger is fine with this.",
-        (_, Rule::Minor) => {
+        (Action::Warn, Rule::MaybeMinor) => {
+            "This place is for adults only. If that was your age, please leave now. If you go on, the chat ends."
+        }
+        (_, Rule::MaybeMinor | Rule::Minor) => {
             "This place is for adults only. If you are not one yet: take care, and come back when you are."
         }
         (Action::End, _) => "This chat was ended, because it broke the rules.",

@@ -14,6 +14,7 @@ use std::{
 use chassis::{Context, backoff::Backoff};
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::timeout,
 };
 use tracing::{error, info, warn};
@@ -48,14 +49,14 @@ struct Batch {
 }
 
 impl Journal {
-    /// Starts to write.
-    pub(crate) fn start(context: &Context, store: Store, metrics: Metrics) -> Self {
+    /// Starts to write. The task ends when every clone of the journal is dropped and what waited is written, or lost.
+    pub(crate) fn start(context: &Context, store: Store, metrics: Metrics) -> (Self, JoinHandle<()>) {
         let (queue, batches) = mpsc::channel(QUEUE);
         let journal = Self { queue, failing: Arc::default(), metrics: metrics.clone() };
         let writer =
             Writer { context: context.clone(), store, failing: Arc::clone(&journal.failing), metrics };
-        context.tasks.spawn("decisions", writer.run(batches));
-        journal
+        let writing = context.tasks.spawn("decisions", writer.run(batches));
+        (journal, writing)
     }
 
     /// Returns when the decisions are durable, or it is no use to wait for that.

@@ -85,9 +85,16 @@ impl Moderation {
         let bans = Arc::new(Bans::new(store.clone(), context.clock, metrics.clone()));
         let follow = follow(context.clone(), store.clone(), Arc::clone(&bans), reached, stopped);
         context.tasks.spawn("bans", follow);
-        let journal = Journal::start(&context, store.clone(), metrics.clone());
+        let (journal, writing) = Journal::start(&context, store.clone(), metrics.clone());
         let inspector = Inspector::new(&context, store, bans, journal, metrics, ban_duration);
-        chassis::grpc::serve(&context, listener, SERVICE_NAME, Grpc::routes(inspector)).await
+        chassis::grpc::serve(&context, listener, SERVICE_NAME, Grpc::routes(inspector)).await?;
+        // Every call is over, so that no decision comes any more. The process ends hard when this returns, so those that
+        // wait for the database get their last attempts first.
+        tokio::select! {
+            _ = writing => {}
+            () = context.drain.hard() => {}
+        }
+        Ok(())
     }
 }
 

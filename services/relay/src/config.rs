@@ -168,10 +168,13 @@ mod tests {
         let bad = ["--grace=0s", "--attach-timeout=0", "--max-chats=0"];
         let problems = parse(&[NEEDED.as_slice(), &bad].concat()).expect_err("bad settings");
         assert_eq!(problems.len(), 3, "{problems:?}");
-        for bad in ["--unmoderated=drop", "--advertise=relay-0:7002", "--grace=soon", "--listen=here"] {
-            let problems = parse(&[NEEDED.as_slice(), &[bad]].concat()).expect_err(bad);
+        for bad in ["--unmoderated=drop", "--advertise=relay-0:7002", "--grace=soon"] {
+            let arguments = [&NEEDED[..3], &["--listen=127.0.0.1:7002", bad]].concat();
+            let problems = parse(&arguments).expect_err(bad);
             assert_eq!(problems.len(), 1, "{problems:?}");
         }
-        assert_eq!(parse(&[SECRET]).expect_err("two missing").len(), 2);
+        let problems = parse(&[NEEDED.as_slice(), &["--listen=here"]].concat()).expect_err("no address");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(parse(&[SECRET, "--listen=127.0.0.1:7002"]).expect_err("two missing").len(), 2);
     }
 }

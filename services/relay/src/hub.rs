@@ -135,6 +135,11 @@ impl Hub {
         self.live.load(Ordering::Relaxed)
     }
 
+    /// Reports that are on their way to moderation.
+    pub(crate) fn reports_under_way(&self) -> usize {
+        self.reports.under_way()
+    }
+
     /// What a series of events at this moment needs.
     pub(crate) fn batch(&self) -> Batch {
         Batch { now: self.now(), tally: Tally::default(), effects: Vec::new() }

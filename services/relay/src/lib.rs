@@ -134,12 +134,13 @@ async fn wind_down(context: Context, hub: Arc<Hub>, closing: CancellationToken, 
     edge.begin();
 }
 
-/// Waits until there has been no chat for a moment: some may have been paired before the drain was known.
+/// Waits until there has been no chat, and no report on its way, for a moment: some chats may have been paired before the
+/// drain was known, and whoever reported is still to be answered.
 async fn last_chat(hub: &Hub) {
     let mut quiet = Duration::ZERO;
     while quiet < LINGER {
         sleep(LOOK).await;
-        quiet = if hub.live() == 0 { quiet + LOOK } else { Duration::ZERO };
+        quiet = if hub.live() == 0 && hub.reports_under_way() == 0 { quiet + LOOK } else { Duration::ZERO };
     }
 }
 

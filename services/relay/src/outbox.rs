@@ -3,6 +3,9 @@
 //! Chats put frames in while they hold their lock, so that the order of a chat's frames is the order of its events; putting in
 //! never waits. The gateway's response stream takes them out in batches. A gateway that lets its queue run full is cut off:
 //! what it did not take is dropped, and its stream ends.
+//!
+//! Bytes are the bound, and each frame has a least size. So there is room for a frame to every seat that one gateway may
+//! have here, which is what comes at once when another gateway dies.
 
 use std::{
     collections::VecDeque,
@@ -15,10 +18,8 @@ use stroll_proto::v1::{ConnectResponse, RelayFrame, relay_frame::Body};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Most frames that wait for one gateway.
-pub(crate) const MAX_FRAMES: usize = 16 * 1024;
-/// Most bytes that wait for one gateway.
-pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes that wait for one gateway: 131,072 of the smallest frames.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Most frames of one batch.
 const BATCH_FRAMES: usize = 512;
 /// A batch is closed by the frame that reaches this many bytes.
@@ -73,7 +74,7 @@ impl Outbox {
         queue.bytes += size(&frame);
         queue.frames.push_back(frame);
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        if queue.frames.len() > MAX_FRAMES || queue.bytes > MAX_BYTES {
+        if queue.bytes > MAX_BYTES {
             self.drop_all(&mut queue);
             queue.end = Some(End::TooSlow);
             self.over.cancel();
@@ -144,7 +145,7 @@ impl Drop for Outbox {
 
 impl Queue {
     fn is_under_pressure(&self) -> bool {
-        self.frames.len() > MAX_FRAMES / 2 || self.bytes > MAX_BYTES / 2
+        self.bytes > MAX_BYTES / 2
     }
 
     fn batch_len(&self) -> usize {
@@ -184,9 +185,12 @@ fn size(frame: &RelayFrame) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use stroll_proto::v1::{Message, Typing};
+    use stroll_proto::v1::{Message, Peer, Typing};
 
     use super::*;
+
+    /// How many of the smallest frames fit.
+    const MAX_FRAMES: usize = MAX_BYTES / FRAME_BYTES;
 
     fn outbox() -> Outbox {
         Outbox::new(1, Arc::default())
@@ -220,6 +224,15 @@ mod tests {
         (0..20).for_each(|handle| outbox.push(message(handle, 100_000)));
         assert_eq!(outbox.next_batch().await.expect("frames").frames.len(), 11);
         assert_eq!(waiting(&outbox), 9);
+    }
+
+    #[test]
+    fn every_chat_of_a_full_relay_can_lose_its_other_seat_at_once() {
+        let outbox = outbox();
+        let chats = crate::Chats::default().max_chats;
+        let away = |handle| RelayFrame { handle, body: Some(Body::Peer(Peer { seat: 2, away: true })) };
+        (0..chats as u64).for_each(|handle| outbox.push(away(handle)));
+        assert_eq!((outbox.ended(), waiting(&outbox)), (None, chats));
     }
 
     #[tokio::test]

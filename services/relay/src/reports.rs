@@ -11,7 +11,7 @@ use chassis::{
     id::Seat,
 };
 use stroll_proto::v1::{ReportRequest, Reported, moderation_service_client::ModerationServiceClient};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Code, Status};
 use tracing::warn;
 
@@ -39,6 +39,11 @@ impl Reports {
         Self { context: context.clone(), client, slots: Arc::new(Semaphore::new(MAX_AT_ONCE)), metrics }
     }
 
+    /// How many are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        MAX_AT_ONCE - self.slots.available_permits()
+    }
+
     /// Has a report stored, and its seat told of it.
     pub(crate) fn submit(&self, hub: &Arc<Hub>, entry: Weak<Entry>, seat: Seat, report: Box<ReportRequest>) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
@@ -64,8 +69,10 @@ async fn store(
     client: ModerationServiceClient<Channel>,
     report: &ReportRequest,
 ) -> (Storage, Reported) {
+    let give_up = Instant::now() + BUDGET;
     let attempt = || {
-        let (mut client, request) = (client.clone(), request(report.clone(), BUDGET));
+        let left = give_up.saturating_duration_since(Instant::now());
+        let (mut client, request) = (client.clone(), request(report.clone(), left));
         async move { client.report(request).await }
     };
     match retry(context, BUDGET, attempt).await {

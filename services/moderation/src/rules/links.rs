@@ -9,18 +9,16 @@ use linkify::{LinkFinder, LinkKind};
 use regex::Regex;
 
 /// Endings that are hardly anything but a domain's.
-const SURE_ENDINGS: &[&str] = &[
-    "biz", "cc", "cf", "cn", "com", "ee", "gq", "icu", "io", "jp", "ly", "net", "org", "ru", "tk", "ua",
-    "ws", "xxx", "xyz",
-];
+const SURE_ENDINGS: &[&str] =
+    &["biz", "cc", "cf", "cn", "com", "gq", "icu", "jp", "net", "org", "tk", "ua", "xxx", "xyz"];
 
 /// Endings that are words, slang or abbreviations too.
 const DOUBTFUL_ENDINGS: &[&str] = &[
     "adult", "ai", "am", "app", "art", "at", "au", "be", "bet", "blog", "br", "ca", "cam", "ch", "chat",
-    "click", "club", "co", "de", "dev", "es", "eu", "fr", "fun", "gg", "gl", "in", "info", "is", "it", "kr",
-    "la", "life", "link", "live", "lol", "me", "mobi", "mx", "nl", "no", "one", "online", "page", "pl",
-    "porn", "pro", "pw", "rocks", "se", "sex", "sh", "shop", "site", "so", "social", "space", "store", "to",
-    "top", "tv", "uk", "us", "vip", "website", "win", "work", "world", "zone",
+    "click", "club", "co", "de", "dev", "ee", "es", "eu", "fr", "fun", "gg", "gl", "in", "info", "io", "is",
+    "it", "kr", "la", "life", "link", "live", "lol", "ly", "me", "mobi", "mx", "nl", "no", "one", "online",
+    "page", "pl", "porn", "pro", "pw", "rocks", "ru", "se", "sex", "sh", "shop", "site", "so", "social",
+    "space", "store", "to", "top", "tv", "uk", "us", "vip", "website", "win", "work", "world", "ws", "zone",
 ];
 
 /// Second levels under a country's ending, as in `example.co.uk`.
@@ -149,6 +147,10 @@ mod tests {
             "https://youtube.com@example.com/x",
             "https://youtube.com.example.com/",
             "notyoutube.com",
+            "www.example.ru",
+            "example.ru/a",
+            "https://example.io",
+            "example dot ru",
         ] {
             assert!(has_link(&fold(text)), "{text}");
         }
@@ -175,6 +177,9 @@ mod tests {
             "it is 10:30",
             "https://en.wikipedia.org/wiki/Dot",
             "youtu.be/abc",
+            "i play agar.io",
+            "honest.ly",
+            "i am.ru you",
             "https://open.spotify.com/track/1",
         ] {
             assert!(!has_link(&fold(text)), "{text}");

@@ -2,10 +2,15 @@
 //!
 //! "I'm 13 minutes late" and "I'm 13 years older" are said too. So a number counts as an age only where the text then
 //! ends, stops, or goes on with a word that follows an age.
+//!
+//! "People think I'm 15" and "I'm a 10" are no claims either. What can be both, such as "15 m" (metres, or a boy) and nothing
+//! else, is told apart from what is clear.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use super::Rule;
 
 /// Ages that somebody who can type tells, in years.
 const AGES: std::ops::RangeInclusive<u8> = 8..=17;
@@ -33,7 +38,7 @@ const AFTER_AGE: &[&str] = &[
 #[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
 static CLAIM: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"\bi(?:'m| ?am|m| just turned| turned)\s+(?:(?:a|about|actually|almost|just|like|literally|only)\s+)*",
+        r"\bi(?:'m| ?am|m| just turned)\s+(?:(?:about|actually|almost|just|literally|only)\s+)*(an?\s+)?",
         r"(\d{1,2}|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)",
         r"(?:y/?o|m|f)?\b",
     ))
@@ -42,13 +47,37 @@ static CLAIM: LazyLock<Regex> = LazyLock::new(|| {
 
 #[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
 static AGE_AND_GENDER: LazyLock<Regex> = LazyLock::new(|| {
-    // At the beginning of a line: 14f, 14 f, 14/f, 14, female, f/14, 14 yo girl.
+    // At the beginning of a line or after a greeting: 14f, 14 f, 14/f, 14, female, f/14, 14 yo girl.
     Regex::new(concat!(
-        r"(?m)^\s*(?:(?:m|f|male|female|boy|girl)\s?[\s/,]\s?(\d{1,2})\b",
-        r"|(\d{1,2})\s?[/,]?\s?(?:m|f|male|female|boy|girl|y/?o|years? old|yrs? old)\b)",
+        r"(?m)^\s*((?:(?:asl|hallo|hell?o+|he+y+a?|hi+(?:ya)?|hola|oi|ol[aá]|sup|yo)\b[ ,.!?:-]*)*)",
+        r"(?:(?:m|f|male|female|boy|girl)\s?[\s/,]\s?(\d{1,2})\b",
+        r"|(\d{1,2})\s?[/,]?\s?(?:(?:y/?o|y\.o\.?|years?[\s-]old|yrs?[\s-]old)\s)?(m|f|male|female|boy|girl)\b)",
     ))
     .expect("a pattern")
 });
+
+/// In front of "I'm 15", these show that somebody else says so, or that it was once, or is not so.
+const NO_CLAIM_AFTER: &[&str] = &[
+    "if",
+    "imagine",
+    "imagined",
+    "like",
+    "pretend",
+    "pretended",
+    "said",
+    "say",
+    "says",
+    "since",
+    "think",
+    "thinking",
+    "thinks",
+    "thought",
+    "til",
+    "till",
+    "until",
+    "when",
+    "wish",
+];
 
 #[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
 static YEARS_OLD: LazyLock<Regex> =
@@ -63,27 +92,52 @@ static SAYS_SO: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a pattern")
 });
 
-/// Whether the writer of a folded text says that they are under 18.
-pub(super) fn tells_age_under_18(folded: &str) -> bool {
-    claims(folded)
-        || gives_age_and_gender(folded)
-        || SAYS_SO.find_iter(folded).any(|found| ends_there(&folded[found.end()..]))
+/// Whether the writer of a folded text says that they are under 18, or may have said so.
+pub(super) fn check(folded: &str) -> Option<Rule> {
+    if claims(folded) || says_so(folded) {
+        return Some(Rule::Minor);
+    }
+    age_and_gender(folded)
 }
 
 fn claims(text: &str) -> bool {
     CLAIM.captures_iter(text).any(|found| {
-        let (Some(whole), Some(age)) = (found.get(0), found.get(1)) else { return false };
-        let rest = &text[whole.end()..];
-        is_minors(age.as_str()) && (YEARS_OLD.is_match(rest) || follows_age(rest))
+        let (Some(whole), Some(age)) = (found.get(0), found.get(2)) else { return false };
+        let (before, rest) = (&text[..whole.start()], &text[whole.end()..]);
+        let is_in_years = YEARS_OLD.is_match(rest);
+        // "I'm a 10" is a mark.
+        let is_mark = found.get(1).is_some() && !is_in_years;
+        is_minors(age.as_str()) && !is_mark && (is_in_years || follows_age(rest)) && can_claim_after(before)
     })
 }
 
-fn gives_age_and_gender(text: &str) -> bool {
-    AGE_AND_GENDER.captures_iter(text).any(|found| {
-        let age = found.get(1).or(found.get(2));
-        let rest = found.get(0).map_or("", |whole| &text[whole.end()..]);
-        age.is_some_and(|age| is_minors(age.as_str())) && follows_age(rest)
-    })
+fn says_so(text: &str) -> bool {
+    SAYS_SO
+        .find_iter(text)
+        .any(|found| ends_there(&text[found.end()..]) && can_claim_after(&text[..found.start()]))
+}
+
+/// Whether what comes before "I'm 15" lets the writer mean it.
+fn can_claim_after(before: &str) -> bool {
+    let before = before.trim_end_matches(' ');
+    let before = before.strip_suffix(" that").unwrap_or(before);
+    let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    !NO_CLAIM_AFTER.contains(&word)
+}
+
+fn age_and_gender(text: &str) -> Option<Rule> {
+    let told = AGE_AND_GENDER.captures_iter(text).filter_map(|found| {
+        let age = found.get(2).or(found.get(3))?;
+        let rest = &text[found.get(0)?.end()..];
+        let greets = found.get(1).is_some_and(|greeting| !greeting.is_empty());
+        let is_age = is_minors(age.as_str()) && follows_age(rest);
+        // Metres are written like this, too.
+        let may_be_metres = found.get(4).is_some_and(|gender| gender.as_str() == "m" && !greets)
+            && ends_there(rest)
+            && !found.get(0)?.as_str().contains(['/', ',', 'y']);
+        is_age.then_some(if may_be_metres { Rule::MaybeMinor } else { Rule::Minor })
+    });
+    told.max()
 }
 
 fn is_minors(age: &str) -> bool {
@@ -122,7 +176,7 @@ fn ends_there(rest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::fold::fold, tells_age_under_18};
+    use super::{super::fold::fold, *};
 
     #[test]
     fn somebody_who_says_that_they_are_a_child_is_believed() {
@@ -150,8 +204,17 @@ mod tests {
             "I'm a minor",
             "im in 8th grade",
             "im under 18",
+            "hi 14f",
+            "hey 14 f",
+            "Hiii, 15 m",
+            "hello! hi 16/f/us",
+            "hey i'm 14",
+            "f 13 u",
+            "15 m looking",
+            "17 years old boy",
+            "i think so. i'm 15",
         ] {
-            assert!(tells_age_under_18(&fold(text)), "{text}");
+            assert_eq!(check(&fold(text)), Some(Rule::Minor), "{text}");
         }
     }
 
@@ -186,8 +249,33 @@ mod tests {
             "14 females out of 20",
             "I'm a minor character in this story",
             "10 male lions",
+            "when i turned 16 i got a car",
+            "i turned 16 and moved",
+            "I'm a 10",
+            "i'm like a 9",
+            "im a 10 lol",
+            "people think i'm 15",
+            "people think that i'm 15",
+            "do you think i'm 12?",
+            "i look like i'm 15",
+            "i wish i'm 15 again. since i'm 16, no",
+            "she said im a minor",
+            "10 years old",
+            "12 yo",
+            "12 yo and still barks",
+            "hi 21f",
+            "hey 25 m",
+            "hey 10 minutes ago",
+            "hi 14",
         ] {
-            assert!(!tells_age_under_18(&fold(text)), "{text}");
+            assert_eq!(check(&fold(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_a_length_too_is_doubtful() {
+        for text in ["15 m", "15m", "it is far\n12 m!"] {
+            assert_eq!(check(&fold(text)), Some(Rule::MaybeMinor), "{text}");
         }
     }
 }

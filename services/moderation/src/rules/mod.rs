@@ -39,6 +39,8 @@ pub enum Rule {
     SpamLink,
     /// Slurs, and calls for murder.
     Hate,
+    /// The sender may have said that they are a child.
+    MaybeMinor,
     /// The sender says that they are a child.
     Minor,
 }
@@ -52,7 +54,7 @@ impl Rule {
             Self::PhoneNumber => "phone_number",
             Self::SpamLink => "spam_link",
             Self::Hate => "hate",
-            Self::Minor => "minor",
+            Self::MaybeMinor | Self::Minor => "minor",
         }
     }
 
@@ -63,7 +65,16 @@ impl Rule {
             Self::Sexual => "sexual",
             Self::PhoneNumber | Self::SpamLink => "spam",
             Self::Hate => "hate",
-            Self::Minor => "minor",
+            Self::MaybeMinor | Self::Minor => "minor",
+        }
+    }
+
+    /// Whether a ban for it holds for the sender's address too. Lists of words are wrong too often to have others pay.
+    #[must_use]
+    pub fn bans_address(self) -> bool {
+        match self {
+            Self::Sexual | Self::Hate => false,
+            Self::PhoneNumber | Self::SpamLink | Self::MaybeMinor | Self::Minor => true,
         }
     }
 }
@@ -94,7 +105,7 @@ pub fn inspect(text: &str, budget: &Budget<'_>) -> Inspection {
     let capped = cap(text);
     let folded = fold::fold(capped);
     let patterns = [
-        minors::tells_age_under_18(&folded).then_some(Rule::Minor),
+        minors::check(&folded),
         links::has_link(&folded).then_some(Rule::SpamLink),
         phones::has_number(&folded).then_some(Rule::PhoneNumber),
     ];

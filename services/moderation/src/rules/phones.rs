@@ -17,7 +17,13 @@ static CANDIDATE: LazyLock<Regex> =
 
 #[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
 static DATE: LazyLock<Regex> = LazyLock::new(|| {
-    let patterns = [r"\b\d{4}([-/.])\d{1,2}[-/.]\d{1,2}\b", r"\b\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b"];
+    let patterns = [
+        r"\b\d{4}([-/.])\d{1,2}[-/.]\d{1,2}\b",
+        r"\b\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b",
+        // With blanks only where it is hardly anything else.
+        r"\b[0-3]?\d [0-3]?\d (?:19|20)\d{2}\b",
+        r"\b(?:19|20)\d{2} [01]?\d [0-3]?\d\b",
+    ];
     Regex::new(&patterns.join("|")).expect("a pattern")
 });
 
@@ -56,6 +62,8 @@ fn is_number(candidate: &str, text: &str) -> bool {
     }
     match groups.as_slice() {
         [row] => is_row(row, text),
+        // "1200-1400", "1920/1080".
+        [one, other] if one.len() == other.len() && one.len() <= 4 => TELEPHONE_WORD.is_match(text),
         _ => is_grouped_like_a_number(candidate, &groups),
     }
 }
@@ -79,9 +87,17 @@ fn is_grouped_like_a_number(candidate: &str, groups: &[&str]) -> bool {
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     let all = |length: usize| lengths.iter().all(|other| *other == length);
     // Digit by digit, or in pairs as in France, or with one group that is no score, age or pair of dice.
-    let has_shape =
-        all(1) || (all(2) && groups[0].starts_with('0')) || lengths.iter().any(|length| *length > 2);
+    let has_shape = (all(1) && is_evenly_spaced(candidate))
+        || (all(2) && groups[0].starts_with('0'))
+        || lengths.iter().any(|length| *length > 2);
     has_shape && !is_something_else(candidate, groups, &lengths)
+}
+
+/// "3-0 2-1" are scores.
+fn is_evenly_spaced(candidate: &str) -> bool {
+    let mut between = candidate.split(|c: char| c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let first = between.next();
+    between.all(|part| Some(part) == first)
 }
 
 fn is_something_else(candidate: &str, groups: &[&str], lengths: &[usize]) -> bool {
@@ -123,6 +139,9 @@ mod tests {
             "٠١٢٣٤٥٥٥١٢٣",
             "1\u{fe0f}\u{20e3} 555 0123 456",
             "whatsapp me 5550199 ok",
+            "call 9123 4567",
+            "+4791234567",
+            "0-7-7-0-0-9-0-0-1-2-3",
         ] {
             assert!(has_number(&fold(text)), "{text}");
         }
@@ -159,6 +178,12 @@ mod tests {
             "call 1-800-273-8255, they listen",
             "24/7",
             "10:30:15",
+            "1200-1400 elo",
+            "1500-2000 calories",
+            "1920/1080",
+            "15 01 2001",
+            "2001 01 15",
+            "3-0 2-1 1-1 2-0",
         ] {
             assert!(!has_number(&fold(text)), "{text}");
         }

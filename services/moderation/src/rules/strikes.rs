@@ -7,6 +7,8 @@
 //! | slurs | first | warn |
 //! | | from the second | end |
 //! | sexual | first in each chat | warn |
+//! | an age under 18, maybe | first | warn |
+//! | | from the second | end |
 //! | minor | | end |
 //! | the third chat ended within the hour | | ban |
 //!
@@ -27,6 +29,8 @@ const MEMORY_MS: u64 = 3_600_000;
 const CONTACTS_TO_END: usize = 3;
 /// The slur with which patience ends.
 const SLURS_TO_END: usize = 2;
+/// What may have been a child's age, with which doubt ends.
+const AGES_TO_END: usize = 2;
 /// The ended chat that gets a session banned.
 const ENDS_TO_BAN: usize = 3;
 /// How many strikes are kept per session; more than any count above.
@@ -134,6 +138,7 @@ impl Record {
         }
         let ends = match rule {
             Rule::Minor => true,
+            Rule::MaybeMinor => self.count(|other| other == Rule::MaybeMinor) >= AGES_TO_END,
             Rule::Hate => self.count(|other| other == Rule::Hate) >= SLURS_TO_END,
             Rule::SpamLink | Rule::PhoneNumber => self.count(is_contact) >= CONTACTS_TO_END,
             Rule::Sexual => false,
@@ -172,7 +177,7 @@ mod tests {
     /// Each case: rules broken by Ann, with the chat's number and the minute, and what follows.
     #[test]
     fn strikes_lead_from_a_word_to_the_end_to_a_ban() {
-        use Rule::{Hate, Minor, PhoneNumber, Sexual, SpamLink};
+        use Rule::{Hate, MaybeMinor, Minor, PhoneNumber, Sexual, SpamLink};
         type Step = (Rule, u8, u64, Option<Action>);
         let cases: &[(&str, &[Step])] = &[
             (
@@ -208,6 +213,14 @@ mod tests {
                     (Minor, 2, 61, Some(End)),
                     (Minor, 3, 62, Some(End)),
                     (Minor, 4, 63, Some(Ban)),
+                ],
+            ),
+            (
+                "maybe a minor",
+                &[
+                    (MaybeMinor, 1, 0, Some(Warn)),
+                    (MaybeMinor, 1, 1, Some(End)),
+                    (MaybeMinor, 2, 120, Some(Warn)),
                 ],
             ),
             (

@@ -20,15 +20,27 @@ const STRIDE: usize = 8;
 /// How many characters that are no letters may follow each other before they count as a blank.
 const MAX_RUN: usize = 3;
 
-/// What the list grades as severely offensive and is no slur here.
+/// What the list grades as severely offensive and is no slur here: also Brazilian laughter, which is any number of `k` and
+/// may stand inside of a word, a country and its people, black things in Spanish and Portuguese, and cigarettes.
 #[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
 static ORDINARY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\b(?:bastards?|gangbangs?|hoar|chinks? in (?:the|his|her|its|my|our|their|your) armou?r)\b")
-        .expect("a pattern")
+    Regex::new(concat!(
+        r"\b(?:bastards?|fags?|gangbangs?|hoar|negras?|niger|nigeriens?|nigerians?|nigeria",
+        r"|chinks? in (?:the|his|her|its|my|our|their|your) armou?r)\b",
+        r"|k{3,}|\bk(?: k){2,}\b",
+    ))
+    .expect("a pattern")
 });
+
+/// The one thing that laughter must not hide.
+#[expect(clippy::expect_used, reason = "constant patterns, which the tests compile")]
+static KLAN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bthe kkk\b|\bku[ -]?klux").expect("a pattern"));
 
 /// The most serious kind of word in a folded text. Reads no further when the time is over.
 pub(super) fn check(folded: &str, budget: &Budget<'_>) -> Option<Rule> {
+    if KLAN.is_match(folded) {
+        return Some(Rule::Hate);
+    }
     let text = without_long_runs(&ORDINARY.replace_all(folded, " "));
     let in_time = text.chars().enumerate().take_while(|(at, _)| at % STRIDE != 0 || !budget.is_over());
     rule_for(Censor::new(in_time.map(|(_, character)| character)).analyze())
@@ -76,10 +88,21 @@ mod tests {
             ("a chink in the armor", None),
             ("my class went to Scunthorpe to assess the grass", None),
             ("i'm gay", None),
+            ("kkk", None),
+            ("KKKKKKKKK que legal", None),
+            ("k k k k", None),
+            ("rsrskkkrs", None),
+            ("haha kkkk you are from Nigeria?", None),
+            ("i was in niger last year", None),
+            ("a nigerian friend", None),
+            ("a blusa negra e as calças negras", None),
+            ("got any fags, mate? i need a fag", None),
             ("send nudes", Some(Rule::Sexual)),
             ("s.e.n.d n.u.d.e.s", Some(Rule::Sexual)),
             // A hate group's three letters stand for all that would have to be written out here.
             ("join the kkk", Some(Rule::Hate)),
+            ("the Ku Klux Klan", Some(Rule::Hate)),
+            ("kukluxklan", Some(Rule::Hate)),
             ("send nudes to the kkk", Some(Rule::Hate)),
         ] {
             assert_eq!(check(&fold(text), &Budget::unlimited()), rule, "{text}");

@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::{Duration, WITHIN, postgres::Postgres, wait_for};
-use crate::{Config, DatabaseUrl, Moderation, Policy};
+use crate::{Config, DatabaseUrl, Moderation, Policy, metrics::Metrics, store::Store};
 
 const ANN: u8 = 1;
 const BOB: u8 = 2;
@@ -359,8 +359,36 @@ async fn a_database_may_come_later_and_go_and_come_back() {
 
 /// Also those that were made while the database was away.
 async fn all_decisions_are_stored(postgres: &Postgres) {
-    let store = crate::store::Store::new(&postgres.url(), Random::from_os(), crate::metrics::Metrics::new());
-    let store = store.expect("a store");
-    let rows = sqlx::query("SELECT 1 FROM decisions").fetch_all(store.pool()).await.expect("rows");
-    assert_eq!(rows.len(), 4);
+    assert_eq!(decisions(&store(&postgres.url())).await, 4);
+}
+
+fn store(url: &DatabaseUrl) -> Store {
+    Store::new(url, Random::from_os(), Metrics::new()).expect("a store")
+}
+
+async fn decisions(store: &Store) -> usize {
+    sqlx::query("SELECT 1 FROM decisions").fetch_all(store.pool()).await.expect("rows").len()
+}
+
+#[tokio::test]
+async fn a_decision_that_waits_for_the_database_is_stored_before_the_drain_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = Replica::ready(&sqlite(folder.path())).await;
+    let (texts, mut verdicts) = replica.inspect().await;
+    let store = store(&sqlite(folder.path()));
+    let mut other = store.pool().acquire().await.expect("a connection");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *other).await.expect("the writer's turn");
+    assert_eq!(child(&texts, &mut verdicts).await, Action::End);
+    drop((texts, verdicts));
+    replica.context.drain.begin();
+    let letting_go = replica.context.tasks.spawn("other writer", async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sqlx::query("COMMIT").execute(&mut *other).await.expect("the end of the turn");
+    });
+    let ended = tokio::time::timeout(WITHIN, replica.serving).await.expect("in time").expect("no panic");
+    ended.expect("served to the end");
+    // As the process would.
+    replica.context.drain.force();
+    letting_go.await.expect("no panic");
+    assert_eq!(decisions(&store).await, 1);
 }

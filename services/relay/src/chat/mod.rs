@@ -150,7 +150,7 @@ impl Chat {
             return Err(RefusedReason::Gone);
         }
         self.epoch = seating.epoch;
-        self.seats[index].take(arrival);
+        self.take(index, arrival);
         match self.phase {
             Phase::Running => self.come_back(index, out),
             Phase::Gathering { .. } | Phase::Over { .. } => self.gather(now, out),
@@ -184,8 +184,13 @@ impl Chat {
             return false;
         };
         self.seats[index].link = None;
-        if !self.is_over() {
-            self.go_away(now, index, out);
+        match self.phase {
+            // Nobody knows that it will ever come back, so it counts as not come yet.
+            Phase::Gathering { .. } if self.seats[index].is_taken() => {
+                self.seats[index].presence = Presence::Vacant;
+            }
+            Phase::Running => self.go_away(now, index, out),
+            Phase::Gathering { .. } | Phase::Over { .. } => {}
         }
         true
     }
@@ -196,12 +201,17 @@ impl Chat {
         let Some(index) = seat.and_then(|seat| self.index(seat)).filter(|_| !self.is_over()) else {
             return false;
         };
-        match verdict.action() {
-            Action::Unspecified => return false,
-            Action::Warn => {
-                self.send(index, Body::Notice(Notice { code: verdict.rule, text: verdict.text }), out);
-            }
-            Action::End | Action::Ban => self.end(now, EndedBy::Moderation, &verdict.rule, out),
+        let (action, rule) = (verdict.action(), verdict.rule);
+        if action == Action::Unspecified {
+            return false;
+        }
+        if !verdict.text.is_empty() {
+            self.send(index, Body::Notice(Notice { code: rule.clone(), text: verdict.text }), out);
+        }
+        if matches!(action, Action::End | Action::Ban) {
+            // Which rule was broken is between moderation and who broke it.
+            let reason = |seat| if seat == index { rule.as_str() } else { "" };
+            self.end_with(now, EndedBy::Moderation, reason, out);
         }
         true
     }
@@ -279,10 +289,21 @@ impl Chat {
 
     /// Tells everybody who has not left.
     fn end(&mut self, now: Moment, by: EndedBy, reason: &str, out: &mut Vec<Effect>) {
+        self.end_with(now, by, |_| reason, out);
+    }
+
+    /// Tells everybody who has not left, each with a reason of their own.
+    fn end_with<'a>(
+        &mut self,
+        now: Moment,
+        by: EndedBy,
+        reason: impl Fn(usize) -> &'a str,
+        out: &mut Vec<Effect>,
+    ) {
         self.phase = Phase::Over { until: now + REMEMBERED };
         for index in 0..self.seats.len() {
             if !self.seats[index].is_given_up() {
-                self.send(index, Body::Ended(Ended { by: by.into(), reason: reason.to_owned() }), out);
+                self.send(index, Body::Ended(Ended { by: by.into(), reason: reason(index).to_owned() }), out);
             }
         }
         self.transcript.trim(now);
@@ -367,6 +388,19 @@ impl Chat {
     }
 
     // === seats ===
+
+    /// Somebody sits down. Nobody knows what went through the link that was there before, so a new one is told again that the
+    /// chat has begun, and who is away.
+    fn take(&mut self, index: usize, arrival: &Arrival) {
+        if self.seats[index].link != Some(arrival.link) {
+            self.seats[index].told_started = false;
+            let away = self.seats.iter().filter(|other| other.is_away()).map(|other| other.seat);
+            for other in away.collect::<Vec<_>>() {
+                self.seats[index].tell_presence(other, Seen::Back);
+            }
+        }
+        self.seats[index].take(arrival);
+    }
 
     fn index(&self, seat: Seat) -> Option<usize> {
         let index = usize::from(seat.0).checked_sub(1)?;

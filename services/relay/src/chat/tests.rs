@@ -235,14 +235,39 @@ fn who_is_away_at_the_beginning_counts_as_come() {
 }
 
 #[test]
-fn who_was_cut_off_at_the_beginning_is_told_of_it_later() {
-    let mut story = Story::new();
-    story.attach(1).expect("a seat");
-    assert!(story.lose(1));
-    story.attach(2).expect("a seat");
-    assert_eq!(story.out(), ["2: started", "2: 1 away"]);
-    story.attach_with(1, 7, 1, 0).expect("a seat");
-    assert_eq!(story.out(), ["1/7: started", "2: 1 back", "2: resumed 0", "1/7: resumed 0"]);
+fn who_is_cut_off_before_the_beginning_has_not_come_yet() {
+    let cut_off = || {
+        let mut story = Story::new();
+        story.attach(1).expect("a seat");
+        assert!(story.lose(1));
+        story.attach(2).expect("a seat");
+        assert_eq!(story.out(), NOTHING);
+        story
+    };
+    let mut comes_back = cut_off();
+    comes_back.attach_with(1, 7, 1, 0).expect("a seat");
+    assert_eq!(comes_back.out(), ["1/7: started", "2: started"]);
+    assert_eq!(cut_off().wait(ATTACH_TIMEOUT), ["2: ended NO_SHOW", "over NO_SHOW"]);
+
+    let mut leaves = Story::new();
+    leaves.attach(1).expect("a seat");
+    leaves.frame(1, LEAVE).expect("heard");
+    assert!(leaves.lose(1));
+    assert_eq!(leaves.attach(1), Err(RefusedReason::Gone));
+}
+
+#[test]
+fn a_new_link_is_told_all_that_the_old_one_was() {
+    let mut story = Story::running(2, Mode::Text);
+    story.frame(2, AWAY).expect("heard");
+    assert_eq!(story.out(), ["1: 2 away"]);
+    story.attach_with(1, 8, 1, 0).expect("the seat");
+    assert_eq!(story.out(), ["1/8: started", "1/8: 2 away", "1/8: resumed 0"]);
+    assert!(story.chat.on_lost(story.now, Seat(1), link(8), &mut story.out));
+    story.frame(2, back(0)).expect("heard");
+    story.out();
+    story.attach_with(1, 9, 1, 0).expect("the seat");
+    assert_eq!(story.out(), ["1/9: started", "2: 1 back", "2: resumed 0", "1/9: 2 back", "1/9: resumed 0"]);
 }
 
 #[test]
@@ -371,14 +396,14 @@ fn a_lost_stream_is_as_away_and_a_new_attach_as_back() {
     assert!(!story.lose(1));
     assert_eq!(story.out(), ["2: 1 away"]);
     story.attach_with(1, 8, 1, 3).expect("the seat is kept");
-    assert_eq!(story.out(), ["2: 1 back", "2: resumed 3", "1/8: resumed 0"]);
+    assert_eq!(story.out(), ["1/8: started", "2: 1 back", "2: resumed 3", "1/8: resumed 0"]);
 }
 
 #[test]
 fn a_second_attach_takes_the_seat_over_and_the_first_counts_no_more() {
     let mut story = Story::running(2, Mode::Text);
     story.attach_with(1, 8, 1, 0).expect("the seat");
-    assert_eq!(story.out(), ["2: 1 back", "2: resumed 0", "1/8: resumed 0"]);
+    assert_eq!(story.out(), ["1/8: started", "2: 1 back", "2: resumed 0", "1/8: resumed 0"]);
     for body in [say(1, "ghost"), AWAY, LEAVE, report(1)] {
         assert_eq!(story.frame(1, body), Err(Ignored::Replaced));
     }
@@ -425,12 +450,22 @@ fn verdicts_warn_the_sender_or_end_the_chat_for_all() {
         (
             1,
             Action::End,
-            &["1: ended MODERATION spam_link", "2: ended MODERATION spam_link", "over MODERATION"],
+            &[
+                "1: notice spam_link no links",
+                "1: ended MODERATION spam_link",
+                "2: ended MODERATION",
+                "over MODERATION",
+            ],
         ),
         (
             2,
             Action::Ban,
-            &["1: ended MODERATION spam_link", "2: ended MODERATION spam_link", "over MODERATION"],
+            &[
+                "2: notice spam_link no links",
+                "1: ended MODERATION",
+                "2: ended MODERATION spam_link",
+                "over MODERATION",
+            ],
         ),
         (1, Action::Unspecified, &[]),
         (0, Action::End, &[]),

@@ -56,6 +56,7 @@ async fn a_lost_gateway_is_as_away_and_another_may_bring_the_seat_back() {
     three.attach_having(9, pairing.token(2), 4);
     assert_eq!(one.peer(1).await, (2, false));
     assert_eq!(one.resumed(1).await, 4);
+    three.started(9).await;
     assert_eq!(three.resumed(9).await, 0);
     one.say(1, 5, "welcome back");
     assert_eq!(three.message(9).await, (1, 5, "welcome back".to_owned()));
@@ -80,6 +81,7 @@ async fn a_newer_attach_takes_the_seat_and_the_older_gateway_counts_no_more() {
     three.attach(7, pairing.token(2));
     assert_eq!(one.peer(1).await, (2, false));
     assert_eq!(one.resumed(1).await, 0);
+    three.started(7).await;
     assert_eq!(three.resumed(7).await, 0);
 
     two.say(1, 1, "ghost");

@@ -41,6 +41,22 @@ async fn an_idle_relay_stops_at_once() {
 }
 
 #[tokio::test]
+async fn a_report_on_its_way_is_waited_for() {
+    let mut world = World::start().await;
+    let (_, mut one, mut two) = world.chat(Mode::Text).await;
+    world.moderation.stop().await;
+    one.report(1, 7);
+    one.leave(1);
+    two.ended(1).await;
+    world.context.drain.begin();
+    // For longer than a relay without chats stays.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    world.moderation.restart().await;
+    assert_eq!(one.reported(1).await, ("C-1".to_owned(), false));
+    world.drained().await;
+}
+
+#[tokio::test]
 async fn chats_that_outlast_the_drain_are_ended_with_a_reason() {
     let world = World::start_draining_in(Chats::default(), Duration::from_secs(2)).await;
     let (_, mut one, mut two) = world.chat(Mode::Text).await;

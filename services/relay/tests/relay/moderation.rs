@@ -44,9 +44,9 @@ async fn a_warning_reaches_the_sender_alone_and_an_end_both() {
         one.is_quiet().await;
 
         world.moderation.give(&verdict(&pairing.chat, 1, action));
-        let ended = (EndedBy::Moderation, "spam_link".to_owned());
-        assert_eq!(one.ended(1).await, ended);
-        assert_eq!(two.ended(1).await, ended);
+        assert!(matches!(one.hear(1).await, Body::Notice(_)));
+        assert_eq!(one.ended(1).await, (EndedBy::Moderation, "spam_link".to_owned()));
+        assert_eq!(two.ended(1).await, (EndedBy::Moderation, String::new()), "the rule is the sender's");
         world.moderation.give(&verdict(&pairing.chat, 1, Action::Warn));
         world.moderation.give(&verdict(&Bytes::from_static(b"no chat"), 1, Action::End));
         one.is_quiet().await;
