@@ -16,7 +16,15 @@ pub struct Browser {
     /// The WebDriver session.
     pub client: Client,
     _driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
+}
+
+impl Drop for Browser {
+    /// chromedriver is killed without a word to its browser, which would stay; its profile's path is nobody else's.
+    fn drop(&mut self) {
+        let profile = self.profile.path().display().to_string();
+        let _ = std::process::Command::new("pkill").args(["-KILL", "-f", "--", &profile]).status();
+    }
 }
 
 impl Browser {
@@ -41,7 +49,7 @@ impl Browser {
             builder.capabilities(capabilities.clone()).connect(&format!("http://127.0.0.1:{port}")).await.ok()
         })
         .await;
-        Self { client, _driver: driver, _profile: profile }
+        Self { client, _driver: driver, profile }
     }
 
     /// Opens the web client.
