@@ -13,7 +13,7 @@ use chassis::{
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use stroll_proto::v1::{
-    CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace,
+    CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace, enqueue_result::Outcome,
     matchmaker_service_client::MatchmakerServiceClient,
 };
 use tokio_util::task::TaskTracker;
@@ -111,14 +111,17 @@ impl Tickets {
         let mut failing = false;
         while self.held.contains_key(&ticket) {
             let once = || {
-                let request = grpc::request(EnqueueRequest { ticket: Some(message.clone()) }, DEADLINE);
+                let request = grpc::request(EnqueueRequest { tickets: vec![message.clone()] }, DEADLINE);
                 let mut matchmaker = self.matchmaker();
                 async move { matchmaker.enqueue(request).await }
             };
             match grpc::retry(&hub.context, BUDGET, once).await {
                 Ok(response) => {
                     let response = response.into_inner();
-                    let TicketPlace { shard, entry } = response.place.unwrap_or_default();
+                    let outcome = response.results.into_iter().next().and_then(|result| result.outcome);
+                    let Some(Outcome::Place(TicketPlace { shard, entry })) = outcome else {
+                        return Some(Err(refusal(&Status::resource_exhausted("not put in"))));
+                    };
                     return Some(Ok(Place { shard, entry, generation: response.generation }));
                 }
                 // One that the client was told of is not given up while it is wanted.
@@ -147,7 +150,7 @@ impl Tickets {
         self.spawn(&tasks, "cancel", hard, async move {
             let place = TicketPlace { shard, entry };
             let once = || {
-                let request = grpc::request(CancelRequest { place: Some(place.clone()) }, DEADLINE);
+                let request = grpc::request(CancelRequest { place: Some(place.clone()), ticket: ticket.to_bytes() }, DEADLINE);
                 let mut matchmaker = matchmaker.clone();
                 async move { matchmaker.cancel(request).await }
             };
@@ -221,6 +224,8 @@ fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
         only_interests: find.only_interests,
         since_unix_ms,
         zone: hub.config.zone.clone(),
+        traceparent: chassis::grpc::traceparent(&Span::current()),
+        ..Ticket::default()
     }
 }
 

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use chassis::{grpc::Target, id::Epoch};
 use prost::Message as _;
 use stroll_proto::v1::{
-    CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRequest, EnqueueResponse,
-    HeartbeatRequest, HeartbeatResponse, TicketPlace, WatchAssignmentsRequest,
+    self as v1, CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRequest,
+    EnqueueResponse, EnqueueResult, ExplainTicketRequest, ExplainTicketResponse, HeartbeatRequest,
+    HeartbeatResponse, TicketPlace, WatchAssignmentsRequest, enqueue_result::Outcome,
     matchmaker_service_server::MatchmakerService,
 };
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
@@ -37,9 +38,7 @@ impl MatchmakerService for Service {
         &self,
         request: Request<EnqueueRequest>,
     ) -> std::result::Result<Response<EnqueueResponse>, Status> {
-        let span = continued(info_span!("enqueue"), request.metadata());
-        let traceparent = chassis::grpc::traceparent(&span);
-        self.answer("enqueue", enqueue(&self.0, request.into_inner(), traceparent).instrument(span)).await
+        self.answer("enqueue", enqueue(&self.0, request.into_inner())).await
     }
 
     async fn cancel(
@@ -79,6 +78,13 @@ impl MatchmakerService for Service {
         let span = continued(info_span!("choose_home"), request.metadata());
         self.answer("choose_home", choose_home(&self.0, request.into_inner()).instrument(span)).await
     }
+
+    async fn explain_ticket(
+        &self,
+        _request: Request<ExplainTicketRequest>,
+    ) -> std::result::Result<Response<ExplainTicketResponse>, Status> {
+        Err(Status::unimplemented("not offered"))
+    }
 }
 
 impl Service {
@@ -103,15 +109,29 @@ fn continued(span: Span, metadata: &MetadataMap) -> Span {
     span
 }
 
-async fn enqueue(replica: &Replica, request: EnqueueRequest, traceparent: String) -> Result<EnqueueResponse> {
-    let ticket = request.ticket.ok_or(Error::Invalid("there is a ticket to put in"))?;
+async fn enqueue(replica: &Replica, request: EnqueueRequest) -> Result<EnqueueResponse> {
+    let mut results = Vec::with_capacity(request.tickets.len());
+    let mut last = String::new();
+    for ticket in request.tickets {
+        let (result, generation) = enqueue_one(replica, ticket).await?;
+        results.push(result);
+        last = generation;
+    }
+    Ok(EnqueueResponse { results, generation: last })
+}
+
+async fn enqueue_one(replica: &Replica, mut ticket: v1::Ticket) -> Result<(EnqueueResult, String)> {
+    let span = info_span!("enqueue");
+    chassis::grpc::continue_from(&span, &ticket.traceparent);
+    let traceparent = chassis::grpc::traceparent(&span);
+    ticket.traceparent.clear();
     let shard = Shard::for_ticket(ticket.mode(), &ticket.section);
     let bytes = Bytes::from(ticket.encode_to_vec());
     Ticket::parse(EntryId::default(), ticket, String::new())?;
     let shard = shard.ok_or(Error::Invalid("there is no such section"))?;
     let (entry, generation) = replica.pool.enqueue(&shard, bytes, &traceparent).await?;
     let place = TicketPlace { shard: shard.name().to_owned(), entry: entry.to_string() };
-    Ok(EnqueueResponse { place: Some(place), generation })
+    Ok((EnqueueResult { outcome: Some(Outcome::Place(place)), ..EnqueueResult::default() }, generation))
 }
 
 async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelResponse> {

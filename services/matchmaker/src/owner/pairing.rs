@@ -59,6 +59,7 @@ fn assignment(
         initiator: seat == INITIATOR,
         question: String::new(),
         traceparent,
+        ..Assignment::default()
     };
     assignment.encode_to_vec().into()
 }

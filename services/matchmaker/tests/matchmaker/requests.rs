@@ -35,20 +35,20 @@ async fn a_ticket_that_makes_no_sense_is_refused() {
     node.ready().await;
     let good = ticket(&context, "gateway-1");
     let table = [
-        (None, "there is a ticket"),
-        (Some(Ticket { id: vec![1; 3].into(), ..good.clone() }), "16 bytes"),
-        (Some(Ticket { gateway: "a b".to_owned(), ..good.clone() }), "name has 1 to 64"),
-        (Some(Ticket { mode: 0, ..good.clone() }), "text or video"),
-        (Some(Ticket { section: "elsewhere".to_owned(), ..good.clone() }), "no such section"),
-        (Some(Ticket { section: String::new(), ..good.clone() }), "no such section"),
-        (Some(Ticket { interests: vec!["x".repeat(65)], ..good.clone() }), "64 characters"),
-        (Some(Ticket { languages: vec!["de-AT".to_owned()], ..good.clone() }), "primary subtag"),
-        (Some(Ticket { subject: None, ..good }), "has a subject"),
+        (Ticket { id: vec![1; 3].into(), ..good.clone() }, "16 bytes"),
+        (Ticket { gateway: "a b".to_owned(), ..good.clone() }, "name has 1 to 64"),
+        (Ticket { mode: 0, ..good.clone() }, "text or video"),
+        (Ticket { section: "elsewhere".to_owned(), ..good.clone() }, "no such section"),
+        (Ticket { section: String::new(), ..good.clone() }, "no such section"),
+        (Ticket { interests: vec!["x".repeat(65)], ..good.clone() }, "64 characters"),
+        (Ticket { languages: vec!["de-AT".to_owned()], ..good.clone() }, "primary subtag"),
+        (Ticket { subject: None, ..good }, "has a subject"),
     ];
     let mut client = node.client(&context);
     for (ticket, sentence) in table {
-        let call =
-            async || client.enqueue(grpc::request(EnqueueRequest { ticket: ticket.clone() }, DEADLINE)).await;
+        let call = async || {
+            client.enqueue(grpc::request(EnqueueRequest { tickets: vec![ticket.clone()] }, DEADLINE)).await
+        };
         says(&refused(call).await, Code::InvalidArgument, sentence);
     }
 }
@@ -68,8 +68,14 @@ async fn a_place_that_there_is_not_is_refused() {
         (place("text.main.0", "1-0 2-0"), "two numbers"),
     ];
     for (place, sentence) in table {
-        let call =
-            async || client.cancel(grpc::request(CancelRequest { place: place.clone() }, DEADLINE)).await;
+        let call = async || {
+            client
+                .cancel(grpc::request(
+                    CancelRequest { place: place.clone(), ..CancelRequest::default() },
+                    DEADLINE,
+                ))
+                .await
+        };
         says(&refused(call).await, Code::InvalidArgument, sentence);
     }
 }

@@ -21,7 +21,8 @@ const RELAY: &str = "http://127.0.0.1:7002";
 
 async fn cancel(node: &Node, place: TicketPlace) -> bool {
     let mut client = node.client(&node.context);
-    let request = || grpc::request(CancelRequest { place: Some(place.clone()) }, DEADLINE);
+    let request =
+        || grpc::request(CancelRequest { place: Some(place.clone()), ..CancelRequest::default() }, DEADLINE);
     until(DEADLINE, "the call goes through", async || client.cancel(request()).await.ok())
         .await
         .into_inner()

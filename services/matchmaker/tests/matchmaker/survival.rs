@@ -182,7 +182,7 @@ async fn a_redis_that_comes_back_empty_is_announced_and_pairs_again() {
     server.kill();
     let mut client = nodes[0].client(&context);
     let status = until(SOON, "calls are refused", async || {
-        let request = EnqueueRequest { ticket: Some(ticket(&context, "gateway-1")) };
+        let request = EnqueueRequest { tickets: vec![ticket(&context, "gateway-1")] };
         client
             .enqueue(grpc::request(request, DEADLINE))
             .await
@@ -249,7 +249,7 @@ async fn who_waits_in_a_redis_without_memory_is_paired_all_the_same() {
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let mut client = first.client(&context);
     until(FIRST, "there is no room for more", async || {
-        let request = EnqueueRequest { ticket: Some(ticket(&context, "gateway-1")) };
+        let request = EnqueueRequest { tickets: vec![ticket(&context, "gateway-1")] };
         let refused = client.enqueue(grpc::request(request, DEADLINE)).await.err();
         refused.filter(|status| status.code() == Code::ResourceExhausted)
     })
@@ -290,7 +290,7 @@ async fn without_redis_at_the_start_it_waits_and_is_not_ready() {
     let node = Node::start(&Where::redis(&server)).await;
     let mut client = node.client(&context);
     let status = until(FIRST, "calls are refused", async || {
-        let request = EnqueueRequest { ticket: Some(ticket(&context, "gateway-1")) };
+        let request = EnqueueRequest { tickets: vec![ticket(&context, "gateway-1")] };
         client
             .enqueue(grpc::request(request, DEADLINE))
             .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::grpc;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
-use stroll_proto::v1::EnqueueRequest;
+use stroll_proto::v1::{EnqueueRequest, Ticket};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{Gateway, Node, RedisServer, Relay, Where, context, ticket};
@@ -36,9 +36,8 @@ async fn an_assignment_continues_its_own_tickets_trace_where_that_is_sampled() {
     for (trace, ticket) in traces.iter().zip(&tickets) {
         let client = node.client(&context);
         let put_in = grpc::retry(&context, FIRST, || {
-            let mut request = grpc::request(EnqueueRequest { ticket: Some(ticket.clone()) }, FIRST);
-            let value = format!("00-{trace}").parse().expect("a value");
-            request.metadata_mut().insert("traceparent", value);
+            let ticket = Ticket { traceparent: format!("00-{trace}"), ..ticket.clone() };
+            let request = grpc::request(EnqueueRequest { tickets: vec![ticket] }, FIRST);
             let mut client = client.clone();
             async move { client.enqueue(request).await }
         });

@@ -91,6 +91,13 @@ impl MatchmakerService for Beats {
         Err(Status::unimplemented("not a relay's"))
     }
 
+    async fn explain_ticket(
+        &self,
+        _: Request<v1::ExplainTicketRequest>,
+    ) -> Result<Response<v1::ExplainTicketResponse>, Status> {
+        Err(Status::unimplemented("not a relay's"))
+    }
+
     async fn choose_home(
         &self,
         _: Request<v1::ChooseHomeRequest>,

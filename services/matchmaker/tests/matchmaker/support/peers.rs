@@ -16,6 +16,7 @@ use stroll_proto::v1::{
     EnqueueRequest, GatewayLoad, HeartbeatRequest, InspectRequest, InspectResponse, LiftBanRequest,
     LiftBanResponse, Mode, ReportRequest, ReportResponse, Subject, Ticket, TicketPlace,
     WatchAssignmentsRequest, WatchBansRequest, WatchBansResponse, WatchOpen,
+    enqueue_result::Outcome,
     matchmaker_service_client::MatchmakerServiceClient,
     moderation_service_server::{ModerationService, ModerationServiceServer},
     watch_assignments_request::Kind as Up,
@@ -142,10 +143,14 @@ impl Gateway {
     pub(crate) async fn enqueue(&mut self, ticket: &Ticket) -> TicketPlace {
         let (client, context) = (self.client.clone(), self.context.clone());
         let answer = grpc::retry(&context, Duration::from_secs(5), async || {
-            let request = EnqueueRequest { ticket: Some(ticket.clone()) };
+            let request = EnqueueRequest { tickets: vec![ticket.clone()] };
             client.clone().enqueue(grpc::request(request, DEADLINE)).await
         });
-        answer.await.expect("it is put in").into_inner().place.expect("a place")
+        let mut results = answer.await.expect("an answer").into_inner().results;
+        match results.remove(0).outcome {
+            Some(Outcome::Place(place)) => place,
+            other => panic!("it is not put in: {other:?}"),
+        }
     }
 
     /// Says something.
