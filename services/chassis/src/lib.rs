@@ -23,6 +23,7 @@ pub mod bans;
 pub mod grpc;
 pub mod http;
 pub mod id;
+pub mod interest;
 pub mod net;
 pub mod secret;
 pub mod settings;
