@@ -26,6 +26,9 @@ pub enum Error {
     /// No relay is there that could be chosen.
     #[error("no other relay lives")]
     NoRelay,
+    /// No such ticket waits.
+    #[error("no such ticket waits")]
+    NoTicket,
     /// A seat token is forged, damaged or over.
     #[error("the seat token is not good")]
     BadToken,
@@ -43,6 +46,7 @@ impl From<Error> for Status {
             Error::Refused(_) => Self::unavailable("the store is not fit for use"),
             Error::Fenced => Self::aborted("the shard has another owner"),
             Error::NoRelay => Self::unavailable("no other relay lives"),
+            Error::NoTicket => Self::not_found("no such ticket waits"),
             Error::BadToken => Self::unauthenticated("the seat token is not good"),
             Error::Draining => Self::unavailable("this replica is draining"),
         }

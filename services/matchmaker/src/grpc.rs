@@ -1,15 +1,19 @@
 //! The matchmaker's edge: checks what comes over gRPC, and carries it out.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
-use chassis::{grpc::Target, id::Epoch};
+use chassis::{
+    grpc::Target,
+    id::{Epoch, TicketId},
+};
+use futures_util::future::try_join_all;
 use prost::Message as _;
 use stroll_proto::v1::{
-    self as v1, CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRequest,
-    EnqueueResponse, EnqueueResult, ExplainTicketRequest, ExplainTicketResponse, HeartbeatRequest,
-    HeartbeatResponse, TicketPlace, WatchAssignmentsRequest, enqueue_result::Outcome,
-    matchmaker_service_server::MatchmakerService,
+    self as v1, CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRefusal,
+    EnqueueRefusalReason, EnqueueRequest, EnqueueResponse, EnqueueResult, ExplainTicketRequest,
+    ExplainTicketResponse, HeartbeatRequest, HeartbeatResponse, TicketPlace, WatchAssignmentsRequest,
+    enqueue_result::Outcome, matchmaker_service_server::MatchmakerService,
 };
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 use tracing::{Instrument as _, Span, debug, info_span};
@@ -17,7 +21,8 @@ use tracing::{Instrument as _, Span, debug, info_span};
 use crate::{
     Error,
     error::Result,
-    matching::{self, Ticket},
+    explain::explain,
+    matching::{self, Kind, Ticket, Wish},
     members::Member,
     placement,
     pool::{EntryId, Shard},
@@ -25,6 +30,10 @@ use crate::{
     watch,
 };
 
+/// How many tickets one call puts in at most.
+const MAX_TICKETS: usize = 512;
+/// When it may help to try again where a pool is full.
+const FULL_RETRY_AFTER_MS: u64 = 5_000;
 /// Bounds of what a relay says of itself, in bytes.
 const MAX_ADDRESS: usize = 255;
 const MAX_ZONE: usize = 64;
@@ -81,9 +90,9 @@ impl MatchmakerService for Service {
 
     async fn explain_ticket(
         &self,
-        _request: Request<ExplainTicketRequest>,
+        request: Request<ExplainTicketRequest>,
     ) -> std::result::Result<Response<ExplainTicketResponse>, Status> {
-        Err(Status::unimplemented("not offered"))
+        self.answer("explain_ticket", explain(&self.0, request.into_inner())).await
     }
 }
 
@@ -110,28 +119,93 @@ fn continued(span: Span, metadata: &MetadataMap) -> Span {
 }
 
 async fn enqueue(replica: &Replica, request: EnqueueRequest) -> Result<EnqueueResponse> {
-    let mut results = Vec::with_capacity(request.tickets.len());
-    let mut last = String::new();
-    for ticket in request.tickets {
-        let (result, generation) = enqueue_one(replica, ticket).await?;
-        results.push(result);
-        last = generation;
+    if request.tickets.len() > MAX_TICKETS {
+        return Err(Error::Invalid("one call takes at most 512 tickets"));
     }
-    Ok(EnqueueResponse { results, generation: last })
+    let mut results = vec![EnqueueResult::default(); request.tickets.len()];
+    let mut by_shard: BTreeMap<Shard, Vec<(usize, Bytes)>> = BTreeMap::new();
+    for (at, ticket) in request.tickets.into_iter().enumerate() {
+        match take(replica, ticket) {
+            Ok(Taken { shard, kind, content }) => {
+                results[at].estimate_ms = kind.and_then(|kind| replica.members.estimate(&shard, kind));
+                results[at].anybody_estimate_ms = replica.members.estimate(&shard, Kind::Anybody);
+                by_shard.entry(shard).or_default().push((at, content));
+            }
+            Err(error) => results[at].outcome = Some(refused(&error)),
+        }
+    }
+    let put = by_shard.into_iter().map(|(shard, tickets)| put_in(replica, shard, tickets));
+    let mut generation = String::new();
+    for (places, known) in try_join_all(put).await? {
+        for (at, place) in places {
+            results[at].outcome = Some(place.map_or_else(|| refused(&Error::Full), Outcome::Place));
+        }
+        generation = known;
+    }
+    if generation.is_empty() {
+        generation = replica.store.generation().unwrap_or_default();
+    }
+    Ok(EnqueueResponse { results, generation })
 }
 
-async fn enqueue_one(replica: &Replica, mut ticket: v1::Ticket) -> Result<(EnqueueResult, String)> {
-    let span = info_span!("enqueue");
+/// A ticket that can be put in.
+struct Taken {
+    shard: Shard,
+    kind: Option<Kind>,
+    content: Bytes,
+}
+
+/// Checks a ticket and makes of it what is stored.
+fn take(replica: &Replica, mut ticket: v1::Ticket) -> Result<Taken> {
+    let section = replica.sections.iter().find(|section| section.as_str() == ticket.section);
+    let first = section.and_then(|section| Shard::new(ticket.mode(), section, 0));
+    // The trace goes on from here, where it is sampled.
+    let span = if ticket.traceparent.is_empty() { Span::none() } else { info_span!(parent: None, "enqueue") };
     chassis::grpc::continue_from(&span, &ticket.traceparent);
-    let traceparent = chassis::grpc::traceparent(&span);
-    ticket.traceparent.clear();
-    let shard = Shard::for_ticket(ticket.mode(), &ticket.section);
-    let bytes = Bytes::from(ticket.encode_to_vec());
-    Ticket::parse(EntryId::default(), ticket, String::new())?;
-    let shard = shard.ok_or(Error::Invalid("there is no such section"))?;
-    let (entry, generation) = replica.pool.enqueue(&shard, bytes, &traceparent).await?;
-    let place = TicketPlace { shard: shard.name().to_owned(), entry: entry.to_string() };
-    Ok((EnqueueResult { outcome: Some(Outcome::Place(place)), ..EnqueueResult::default() }, generation))
+    ticket.traceparent = chassis::grpc::traceparent(&span);
+    // The shard tells it, and it would be stored with each.
+    ticket.section.clear();
+    let content = Bytes::from(ticket.encode_to_vec());
+    let ticket = Ticket::parse(EntryId::default(), ticket)?;
+    let first = first.ok_or(Error::Invalid("there is no such section"))?;
+    let shard = match ticket.wish {
+        // Two who look for each other have to look in the same one.
+        Wish::Again(_) => first,
+        _ => first.of_ticket(ticket.id, replica.shards),
+    };
+    Ok(Taken { shard, kind: Kind::of(&ticket), content })
+}
+
+/// Puts tickets into one shard. Tells their places by their numbers, `None` for those who found no room, and the generation.
+async fn put_in(
+    replica: &Replica,
+    mut shard: Shard,
+    tickets: Vec<(usize, Bytes)>,
+) -> Result<(Vec<(usize, Option<TicketPlace>)>, String)> {
+    let (numbers, contents): (Vec<_>, Vec<_>) = tickets.into_iter().unzip();
+    if replica.members.waiting(&shard) >= u64::try_from(replica.pool_size).unwrap_or(u64::MAX) {
+        return Ok((numbers.into_iter().map(|number| (number, None)).collect(), String::new()));
+    }
+    let enqueued = match replica.pool.enqueue(&shard, &contents).await? {
+        Some(enqueued) => enqueued,
+        None => {
+            shard = shard.sibling(0);
+            let enqueued = replica.pool.enqueue(&shard, &contents).await?;
+            enqueued.ok_or_else(|| Error::Away("a pool's first shard is always open".to_owned()))?
+        }
+    };
+    let place = |entry: &EntryId| TicketPlace { shard: shard.name().to_owned(), entry: entry.to_string() };
+    let places = numbers.into_iter().enumerate();
+    let places = places.map(|(nth, number)| (number, enqueued.entries.get(nth).map(place)));
+    Ok((places.collect(), enqueued.generation))
+}
+
+fn refused(error: &Error) -> Outcome {
+    let (reason, retry_after_ms) = match error {
+        Error::Full => (EnqueueRefusalReason::Full, FULL_RETRY_AFTER_MS),
+        _ => (EnqueueRefusalReason::Invalid, 0),
+    };
+    Outcome::Refusal(EnqueueRefusal { reason: reason.into(), text: error.to_string(), retry_after_ms })
 }
 
 async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelResponse> {
@@ -139,7 +213,14 @@ async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelRespo
     let shard = Shard::named(&place.shard).ok_or(Error::Invalid("there is no such shard"))?;
     let entry =
         place.entry.parse().map_err(|_| Error::Invalid("an entry is named by two numbers with a dash"))?;
-    Ok(CancelResponse { cancelled: replica.pool.cancel(&shard, entry).await? })
+    let ticket = TicketId::try_from(&request.ticket);
+    let ticket = ticket.map_err(|_| Error::Invalid("a ticket's id has 16 bytes"))?;
+    let cancelled = replica.pool.cancel(&shard, entry).await?;
+    if !cancelled && !shard.is_first() {
+        // It may have gone there.
+        replica.pool.withdraw(&shard.sibling(0), ticket).await?;
+    }
+    Ok(CancelResponse { cancelled })
 }
 
 async fn heartbeat(replica: &Replica, request: HeartbeatRequest) -> Result<HeartbeatResponse> {

@@ -7,8 +7,9 @@
 
 mod config;
 mod error;
+mod explain;
 mod grpc;
-mod matching;
+pub mod matching;
 mod members;
 mod metrics;
 mod owner;
@@ -26,10 +27,13 @@ use stroll_proto::v1::matchmaker_service_server::{MatchmakerServiceServer, SERVI
 use tonic::service::Routes;
 use tracing::info;
 
-pub use crate::{config::Config, error::Error};
+pub use crate::{
+    config::{Config, Matching},
+    error::Error,
+};
 use crate::{
     grpc::Service,
-    pool::{Limits, Pool, Redis},
+    pool::{Pool, Redis},
     replica::Replica,
 };
 
@@ -48,7 +52,7 @@ impl Matchmaker {
     pub async fn bind(config: Config, context: &Context) -> anyhow::Result<Self> {
         let url = config.redis_url.as_ref().ok_or_else(|| anyhow!("no Redis is named"))?;
         let url = url.reveal().parse().context("reading the URL of Redis")?;
-        let pool = Redis::new(url, config.redis_prefix.clone(), Limits::default(), context);
+        let pool = Redis::new(url, config.redis_prefix.clone(), config.matching.limits(), context);
         Self::bind_with_pool(config, Arc::new(pool), context).await
     }
 
@@ -63,7 +67,8 @@ impl Matchmaker {
     ) -> anyhow::Result<Self> {
         let listener = context.net.listen(config.listen).await?;
         let address = listener.address()?;
-        let replica = Arc::new(Replica::new(config, pool, context));
+        let questions = config.matching.questions().context("reading the questions")?;
+        let replica = Arc::new(Replica::new(config, questions, pool, context));
         Ok(Self { listener, address, replica })
     }
 

@@ -8,14 +8,18 @@ use opentelemetry::{
 };
 use tonic::{Code, Status};
 
-use crate::pool::Shard;
+use crate::{
+    Error,
+    matching::{Match, Outcome},
+    pool::Shard,
+};
 
 /// Attribute keys. Their values are names of shards, of calls and of codes: a few, and known beforehand.
 const SHARD: &str = "shard";
 const CALL: &str = "call";
 const CODE: &str = "code";
 const REASON: &str = "reason";
-const SHARED: &str = "shared_interest";
+const OUTCOME: &str = "outcome";
 const QUEUE: &str = "queue";
 
 /// All of them. Cheap to clone.
@@ -25,6 +29,11 @@ pub(crate) struct Metrics {
     watches: UpDownCounter<i64>,
     delivered: Counter<u64>,
     waiting: Gauge<u64>,
+    oldest: Gauge<f64>,
+    moved: Counter<u64>,
+    redelivered: Counter<u64>,
+    lag: Histogram<f64>,
+    errors: Counter<u64>,
     queue: Gauge<u64>,
     owned: UpDownCounter<i64>,
     takeovers: Counter<u64>,
@@ -47,6 +56,8 @@ pub(crate) enum Dropped {
     Banned,
     /// It can't be read.
     Unreadable,
+    /// Its gateway was not heard of for too long.
+    GatewayLost,
 }
 
 /// What is bounded inside an owner.
@@ -88,6 +99,31 @@ impl Metrics {
                 "{ticket}",
                 "Tickets that wait, of the shards owned here",
             ),
+            oldest: meter
+                .f64_gauge("stroll.matchmaker.waiting.oldest")
+                .with_unit("s")
+                .with_description("How long the ticket has waited that has waited longest, by shard")
+                .build(),
+            moved: counter(
+                "stroll.matchmaker.tickets.moved",
+                "{ticket}",
+                "Tickets that found nobody in their shard and went to their pool's first, by the shard they left",
+            ),
+            redelivered: counter(
+                "stroll.matchmaker.pairings.redelivered",
+                "{pairing}",
+                "Pairings delivered that somebody had taken before: by another owner, or an attempt that failed",
+            ),
+            lag: seconds(
+                "stroll.matchmaker.dispatch.lag",
+                "From the commit of a pairing to its being in all inboxes",
+                &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0],
+            ),
+            errors: counter(
+                "stroll.matchmaker.store.errors",
+                "{error}",
+                "Calls of the store that failed: it was away, or its memory was full",
+            ),
             queue: gauge(
                 "stroll.matchmaker.queue",
                 "{item}",
@@ -100,14 +136,10 @@ impl Metrics {
                 "{ticket}",
                 "Tickets taken out of the pool without being paired, by reason",
             ),
-            paired: counter(
-                "stroll.matchmaker.pairings",
-                "{pairing}",
-                "Pairings committed, by whether an interest is shared",
-            ),
+            paired: counter("stroll.matchmaker.pairings", "{pairing}", "Pairings committed, by outcome"),
             wait: seconds(
                 "stroll.matchmaker.wait.duration",
-                "From the beginning of a ticket's wait to its pairing",
+                "From the beginning of a ticket's wait to its pairing, by outcome",
                 &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0],
             ),
             commits: seconds(
@@ -147,9 +179,34 @@ impl Metrics {
         self.delivered.add(wide(assignments), &[]);
     }
 
-    /// So many wait in a shard.
-    pub(crate) fn waiting(&self, shard: &Shard, tickets: usize) {
+    /// So many wait in a shard, the first of them for so long.
+    pub(crate) fn waiting(&self, shard: &Shard, tickets: usize, oldest: Duration) {
         self.waiting.record(wide(tickets), &[of(shard)]);
+        self.oldest.record(oldest.as_secs_f64(), &[of(shard)]);
+    }
+
+    /// A ticket left its shard.
+    pub(crate) fn moved(&self, shard: &Shard) {
+        self.moved.add(1, &[of(shard)]);
+    }
+
+    /// Pairings were taken over.
+    pub(crate) fn redelivered(&self, pairings: usize) {
+        self.redelivered.add(wide(pairings), &[]);
+    }
+
+    /// A pairing is delivered, so long after it was committed.
+    pub(crate) fn dispatched_after(&self, lag: Duration) {
+        self.lag.record(lag.as_secs_f64(), &[]);
+    }
+
+    /// A call of the store failed.
+    pub(crate) fn store_error(&self, error: &Error) {
+        let reason = match error {
+            Error::Full => "full",
+            _ => "away",
+        };
+        self.errors.add(1, &[KeyValue::new(REASON, reason)]);
     }
 
     /// So much is queued in an owner.
@@ -170,7 +227,7 @@ impl Metrics {
     /// A shard was given up or lost.
     pub(crate) fn released(&self, shard: &Shard) {
         self.owned.add(-1, &[of(shard)]);
-        self.waiting(shard, 0);
+        self.waiting(shard, 0, Duration::ZERO);
     }
 
     /// A ticket was dropped.
@@ -179,20 +236,25 @@ impl Metrics {
             Dropped::Duplicate => "duplicate",
             Dropped::Banned => "banned",
             Dropped::Unreadable => "unreadable",
+            Dropped::GatewayLost => "gateway_lost",
         };
         self.dropped.add(1, &[KeyValue::new(REASON, reason)]);
     }
 
-    /// A pairing was committed; its tickets waited for so long.
-    pub(crate) fn paired(
-        &self,
-        shard: &Shard,
-        shared_interest: bool,
-        waits: impl IntoIterator<Item = Duration>,
-    ) {
-        self.paired.add(1, &[of(shard), KeyValue::new(SHARED, shared_interest)]);
-        for wait in waits {
-            self.wait.record(wait.as_secs_f64(), &[of(shard)]);
+    /// A pairing was committed at `now`, in milliseconds since the Unix epoch.
+    pub(crate) fn paired(&self, shard: &Shard, met: &Match, now: u64) {
+        let outcome = match met.outcome() {
+            Outcome::Interest => "interest",
+            Outcome::Widened => "widened",
+            Outcome::Anybody => "anybody",
+            Outcome::Spy => "spy",
+            Outcome::Again => "again",
+        };
+        let labels = [of(shard), KeyValue::new(OUTCOME, outcome)];
+        self.paired.add(1, &labels);
+        for ticket in met.tickets() {
+            let wait = Duration::from_millis(now.saturating_sub(ticket.since_unix_ms));
+            self.wait.record(wait.as_secs_f64(), &labels);
         }
     }
 

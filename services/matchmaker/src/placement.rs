@@ -9,14 +9,12 @@ use chassis::{
     secret::{Purpose, Secret},
 };
 use prost::Message as _;
-use stroll_proto::v1::{Mode, Role, SeatClaims};
+use stroll_proto::v1::SeatClaims;
 
 use crate::{Error, error::Result};
 
 /// How long a seat token opens its seat. It has to outlive every chat, because who comes back into one comes with it.
 const TOKEN_LIVES: Duration = Duration::from_secs(24 * 3600);
-/// How many seats a chat has.
-const SEATS: u32 = 2;
 
 /// A relay that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,30 +50,16 @@ fn draw(from: usize, random: &Random) -> Option<usize> {
     if from == 0 { None } else { usize::try_from(drawn).ok() }
 }
 
-/// A token for a seat of a new chat.
-pub(crate) fn seat_token(
-    secret: &Secret,
-    chat: ChatId,
-    seat: u32,
-    mode: Mode,
-    epoch: Epoch,
-    now: u64,
-) -> Bytes {
-    let claims = SeatClaims {
-        chat: chat.to_bytes(),
-        seat,
-        seats: SEATS,
-        role: Role::Stranger.into(),
-        mode: mode.into(),
-        epoch: epoch.0,
-        expires_unix_ms: 0,
-    };
-    sign(secret, claims, now)
+/// A token for a seat.
+pub(crate) fn seat_token(secret: &Secret, claims: SeatClaims, now: u64) -> Bytes {
+    let lives = u64::try_from(TOKEN_LIVES.as_millis()).unwrap_or(u64::MAX);
+    let claims = SeatClaims { expires_unix_ms: now.saturating_add(lives), ..claims };
+    secret.sign(Purpose::Seat, &claims.encode_to_vec())
 }
 
 /// A token for the same seat at the chat's next home.
 pub(crate) fn moved_seat_token(secret: &Secret, claims: SeatClaims, epoch: Epoch, now: u64) -> Bytes {
-    sign(secret, SeatClaims { epoch: epoch.0, ..claims }, now)
+    seat_token(secret, SeatClaims { epoch: epoch.0, ..claims }, now)
 }
 
 /// What a seat token claims at `now`.
@@ -87,12 +71,6 @@ pub(crate) fn claims(secret: &Secret, token: &[u8], now: u64) -> Result<(ChatId,
     let claims = SeatClaims::decode(claims).map_err(|_| Error::BadToken)?;
     let chat = ChatId::try_from(&claims.chat).map_err(|_| Error::BadToken)?;
     if claims.expires_unix_ms <= now { Err(Error::BadToken) } else { Ok((chat, claims)) }
-}
-
-fn sign(secret: &Secret, claims: SeatClaims, now: u64) -> Bytes {
-    let lives = u64::try_from(TOKEN_LIVES.as_millis()).unwrap_or(u64::MAX);
-    let claims = SeatClaims { expires_unix_ms: now.saturating_add(lives), ..claims };
-    secret.sign(Purpose::Seat, &claims.encode_to_vec())
 }
 
 #[cfg(test)]
@@ -122,7 +100,14 @@ mod tests {
     #[test]
     fn a_token_tells_its_seat_until_its_time_is_over_and_moves_to_the_next_epoch() {
         let secret = Secret::ephemeral(&Random::seeded(1));
-        let token = seat_token(&secret, ChatId([7; 16]), 2, Mode::Video, Epoch(1), 1_000);
+        let seat = SeatClaims {
+            chat: ChatId([7; 16]).to_bytes(),
+            seat: 2,
+            seats: 2,
+            epoch: 1,
+            ..SeatClaims::default()
+        };
+        let token = seat_token(&secret, seat, 1_000);
         let (chat, told) = claims(&secret, &token, 2_000).expect("good");
         assert_eq!((chat, told.seat, told.seats, told.epoch), (ChatId([7; 16]), 2, 2, 1));
         assert!(matches!(claims(&secret, &token, told.expires_unix_ms), Err(Error::BadToken)));

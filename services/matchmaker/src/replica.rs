@@ -1,19 +1,20 @@
 //! One matchmaker of the cluster's: what its parts share, and the work that it does besides answering calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chassis::{Context, bans::Bans, grpc::Channel};
 use futures_util::{FutureExt as _, future::join_all};
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 use tracing::warn;
 
 use crate::{
     config::Config,
     error::Result,
+    matching::Questions,
     members::Members,
     metrics::Metrics,
     owner,
-    pool::{Pool, Shard},
+    pool::{Pool, Section, Shard},
     store::Store,
 };
 
@@ -34,11 +35,21 @@ pub(crate) struct Replica {
     pub(crate) metrics: Metrics,
     /// How long a shard stays with an owner that is not heard of.
     pub(crate) lease: Duration,
+    /// Into how many shards this replica cuts each pool.
+    pub(crate) shards: u32,
+    /// Tickets that a pool takes.
+    pub(crate) pool_size: usize,
+    /// How long the tickets of a gateway are kept that is not heard of.
+    pub(crate) gateway_kept: Duration,
+    /// The parts of the cluster's pools.
+    pub(crate) sections: Vec<Section>,
+    /// The operator's.
+    pub(crate) questions: Arc<Questions>,
 }
 
 impl Replica {
     /// Nothing runs yet, but for following the bans.
-    pub(crate) fn new(config: Config, pool: Arc<dyn Pool>, context: &Context) -> Self {
+    pub(crate) fn new(config: Config, questions: Questions, pool: Arc<dyn Pool>, context: &Context) -> Self {
         let id: String = context.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
         let id = format!("matchmaker-{id}");
         let metrics = Metrics::new();
@@ -46,13 +57,24 @@ impl Replica {
             config.moderation.map(|moderation| Bans::follow(context, Channel::new(context, moderation)));
         Self {
             store: Store::new(Arc::clone(&pool), metrics.clone(), context),
-            members: Members::new(id.clone(), Arc::clone(&pool), metrics.clone(), context),
+            members: Members::new(
+                id.clone(),
+                config.matching.shards.get(),
+                Arc::clone(&pool),
+                metrics.clone(),
+                context,
+            ),
             id,
             context: context.clone(),
             pool,
             bans,
             metrics,
             lease: config.lease,
+            shards: config.matching.shards.get(),
+            pool_size: config.matching.pool_size.get(),
+            gateway_kept: config.matching.gateway_kept,
+            sections: config.sections,
+            questions: Arc::new(questions),
         }
     }
 
@@ -62,24 +84,41 @@ impl Replica {
     /// `Refused` if the store must not be used.
     pub(crate) async fn work(self: Arc<Self>) -> Result<()> {
         tokio::select! {
-            arrived = self.store.arrive() => arrived?,
+            arrived = self.store.arrive(self.shards) => arrived?,
             () = self.context.drain.soft() => return Ok(()),
         }
         // Until then it doesn't say that it lives, so that the others keep their shards.
         let fit = self.hear_bans().shared();
-        let owners = fit.clone().then(|()| {
-            let own = |shard| self.context.tasks.spawn("shard owner", owner::run(Arc::clone(&self), shard));
-            join_all(Shard::all().into_iter().map(own))
-        });
         // What this follows is of no more use when the last shard is given up.
         tokio::select! {
-            _ = owners => {}
-            () = self.store.follow() => {}
+            () = fit.clone().then(|()| Arc::clone(&self).own_shards()) => {}
+            () = self.store.follow(|| self.members.shards()) => {}
             () = fit.then(|()| self.members.beat()) => {}
             () = self.members.follow(&self.store) => {}
             () = self.leave() => {}
         }
         Ok(())
+    }
+
+    /// Owns what shards there are, until all are given up at the drain.
+    async fn own_shards(self: Arc<Self>) {
+        let mut counts = self.store.shard_counts();
+        let mut owners = Owners::default();
+        loop {
+            let count = *counts.borrow_and_update();
+            for first in Shard::firsts(&self.sections) {
+                for shard in (0..count).map(|number| first.sibling(number)) {
+                    owners.start(&shard, || {
+                        self.context.tasks.spawn("shard owner", owner::run(Arc::clone(&self), shard.clone()))
+                    });
+                }
+            }
+            tokio::select! {
+                _ = counts.changed() => {}
+                () = self.context.drain.soft() => break,
+            }
+        }
+        owners.finished().await;
     }
 
     /// Waits until it is known who is banned, for a while.
@@ -98,5 +137,22 @@ impl Replica {
         self.context.drain.soft().await;
         self.members.leave().await;
         std::future::pending::<()>().await;
+    }
+}
+
+/// The tasks that own shards.
+#[derive(Default)]
+struct Owners(BTreeMap<Shard, JoinHandle<()>>);
+
+impl Owners {
+    /// Starts a shard's task unless it runs.
+    fn start(&mut self, shard: &Shard, task: impl FnOnce() -> JoinHandle<()>) {
+        if self.0.get(shard).is_none_or(JoinHandle::is_finished) {
+            self.0.insert(shard.clone(), task());
+        }
+    }
+
+    async fn finished(self) {
+        join_all(self.0.into_values()).await;
     }
 }

@@ -25,13 +25,15 @@ pub(crate) struct Store {
     metrics: Metrics,
     ready: Condition,
     generation: watch::Sender<Option<String>>,
+    /// How many shards of each pool may hold tickets.
+    shards: watch::Sender<u32>,
 }
 
 impl Store {
     /// Nothing is known yet, and the process is not ready.
     pub(crate) fn new(pool: Arc<dyn Pool>, metrics: Metrics, context: &Context) -> Self {
         let ready = context.readiness.condition(pool.name(), "waiting for the store");
-        Self { pool, metrics, ready, generation: watch::channel(None).0 }
+        Self { pool, metrics, ready, generation: watch::channel(None).0, shards: watch::channel(0).0 }
     }
 
     /// The store's generation, once it is known.
@@ -44,16 +46,43 @@ impl Store {
         self.generation.subscribe()
     }
 
-    /// Waits until the store is there.
+    /// How many shards of each pool may hold tickets, as far as it is known.
+    pub(crate) fn shards(&self) -> u32 {
+        *self.shards.borrow()
+    }
+
+    /// Changes with that.
+    pub(crate) fn shard_counts(&self) -> watch::Receiver<u32> {
+        self.shards.subscribe()
+    }
+
+    /// The last of so many shards is closed.
+    pub(crate) async fn shard_closed(&self, shards: u32) -> Result<()> {
+        self.pool.shard_closed(shards).await?;
+        self.shards.send_if_modified(|known| {
+            let closed = *known == shards;
+            *known -= u32::from(closed);
+            closed
+        });
+        Ok(())
+    }
+
+    async fn count_shards(&self, wanted: u32) -> Result<()> {
+        let shards = self.pool.shards(wanted).await?;
+        self.shards.send_if_modified(|known| std::mem::replace(known, shards) != shards);
+        Ok(())
+    }
+
+    /// Waits until the store is there, for a matchmaker that cuts each pool into `shards`.
     ///
     /// # Errors
     /// `Refused` if it is there and must not be used.
-    pub(crate) async fn arrive(&self) -> Result<()> {
+    pub(crate) async fn arrive(&self, shards: u32) -> Result<()> {
         let mut complaint = Complaint::default();
         let mut interval = interval(LOOK);
         loop {
             interval.tick().await;
-            match self.look().await {
+            match self.look(shards).await {
                 Ok(()) => break,
                 Err(refused @ Error::Refused(_)) => return Err(refused),
                 Err(error) if complaint.is_due() => {
@@ -68,21 +97,26 @@ impl Store {
         Ok(())
     }
 
-    async fn look(&self) -> Result<()> {
+    async fn look(&self, shards: u32) -> Result<()> {
         self.pool.check().await?;
         self.learn(self.pool.generation().await?);
-        Ok(())
+        self.count_shards(shards).await
     }
 
-    /// Looks at the store until it is dropped.
-    pub(crate) async fn follow(&self) {
+    /// Looks at the store until it is dropped. `shards` tells into how many a pool is to be cut.
+    pub(crate) async fn follow(&self, shards: impl Fn() -> u32) {
         let mut complaint = Complaint::default();
         let mut away_since: Option<Instant> = None;
         let mut interval = interval(LOOK);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            match self.pool.generation().await {
+            let looked = async {
+                let generation = self.pool.generation().await?;
+                self.count_shards(shards()).await?;
+                Ok::<_, Error>(generation)
+            };
+            match looked.await {
                 Ok(generation) => {
                     if let Some(since) = away_since.take() {
                         info!(seconds = since.elapsed().as_secs_f64(), "the store is of use again");

@@ -6,7 +6,7 @@
 //! A delivery's id is its entry's and the generation in which it was read: `1700000000000-0@1f2e3d4c5b6a7988`. So an id
 //! from before a loss of all data neither skips nor trims anything that came after it.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use chassis::backoff::Backoff;
 use prost::Message as _;
@@ -57,8 +57,7 @@ pub(crate) fn serve(replica: Arc<Replica>, requests: Streaming<WatchAssignmentsR
         let ended = tokio::select! {
             biased;
             () = hard => None,
-            () = gone.closed() => None,
-            ended = run(&replica, requests, &answers) => ended.err(),
+            ended = run(&replica, requests, &answers, gone.closed()) => ended.err(),
         };
         replica.metrics.watches(-1);
         if let Some(error) = ended {
@@ -74,20 +73,26 @@ async fn run(
     replica: &Replica,
     mut requests: Streaming<WatchAssignmentsRequest>,
     answers: &Sender,
+    gone: impl Future<Output = ()>,
 ) -> Result<()> {
     let opened = timeout(OPEN_WITHIN, requests.message()).await;
     let first = opened.ok().and_then(std::result::Result::ok).flatten().and_then(|request| request.kind);
     let Some(Up::Open(open)) = first else { return Err(Error::Invalid("a watch begins with `open`")) };
     let (watch, after) = Watch::open(replica, answers, open)?;
     let drain = replica.context.drain.soft();
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         () = drain => Err(Error::Draining),
+        () = gone => Ok(()),
         never = watch.trim() => match never {},
         ended = watch.listen(requests) => ended,
         ended = watch.announce() => ended,
         ended = watch.read(after) => ended,
+    };
+    if ended.is_ok() {
+        watch.tell_end().await;
     }
+    ended
 }
 
 type Sender = mpsc::Sender<std::result::Result<WatchAssignmentsResponse, Status>>;
@@ -190,8 +195,8 @@ impl<'a> Watch<'a> {
     /// Keeps the gateway a live member, and its inbox.
     async fn beat(&self, load: GatewayLoad, kept: &mut Option<Instant>) {
         let Replica { pool, members, .. } = self.replica;
-        let told = members.tell(Member::Gateway(GatewayBeat { id: self.gateway.clone(), load })).await;
-        if let Err(error) = told {
+        let beat = GatewayBeat { id: self.gateway.clone(), load, watch_ended: false };
+        if let Err(error) = members.tell(Member::Gateway(beat)).await {
             debug!(%error, "a gateway's load was not stored");
         }
         if kept.is_some_and(|kept| kept.elapsed() < KEEP_INTERVAL) {
@@ -200,6 +205,15 @@ impl<'a> Watch<'a> {
         match pool.keep_inbox(&self.gateway).await {
             Ok(()) => *kept = Some(Instant::now()),
             Err(error) => debug!(%error, "an inbox could not be kept"),
+        }
+    }
+
+    /// Lets the owners know that the gateway has gone, so that nobody is paired with its tickets. If it has only gone to
+    /// another replica, that one says within a second that it is there.
+    async fn tell_end(&self) {
+        let beat = GatewayBeat { id: self.gateway.clone(), load: GatewayLoad::default(), watch_ended: true };
+        if let Err(error) = self.replica.members.tell(Member::Gateway(beat)).await {
+            debug!(%error, "a gateway's end was not stored");
         }
     }
 

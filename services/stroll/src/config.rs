@@ -17,6 +17,9 @@ pub struct Config {
     /// What clients may do
     #[command(flatten)]
     pub public: gateway::Public,
+    /// Who meets whom
+    #[command(flatten)]
+    pub matching: matchmaker::Matching,
     /// What holds for chats
     #[command(flatten)]
     pub chats: relay::Chats,
@@ -32,6 +35,10 @@ impl Settings for Config {
     fn problems(&self) -> Vec<String> {
         let redis = self.redis_url.as_ref().map(|url| url.reveal().parse::<matchmaker::pool::Url>());
         let redis = redis.and_then(Result::err).map(|error| format!("--redis-url: {error}"));
-        [self.chats.problems(), self.moderation.problems()].into_iter().flatten().chain(redis).collect()
+        [self.chats.problems(), self.matching.problems(), self.moderation.problems()]
+            .into_iter()
+            .flatten()
+            .chain(redis)
+            .collect()
     }
 }

@@ -13,10 +13,7 @@ use std::{
 use anyhow::Context as _;
 use chassis::{Context, Drain};
 use gateway::Gateway;
-use matchmaker::{
-    Matchmaker,
-    pool::{Limits, Memory},
-};
+use matchmaker::{Matchmaker, pool::Memory};
 use moderation::Moderation;
 use relay::Relay;
 use tracing::info;
@@ -40,6 +37,7 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
         listen: INSIDE,
         redis_url: config.redis_url,
         moderation: Some(moderation.address().into()),
+        matching: config.matching,
         ..matchmaker::Config::default()
     };
     let matchmaker = bind_matchmaker(matchmaker, &behind).await.context("starting the matchmaker")?;
@@ -81,7 +79,7 @@ async fn bind_matchmaker(config: matchmaker::Config, context: &Context) -> anyho
     if config.redis_url.is_some() {
         Matchmaker::bind(config, context).await
     } else {
-        let pool = Memory::new(Limits::default(), context);
+        let pool = Memory::new(config.matching.limits(), context);
         Matchmaker::bind_with_pool(config, Arc::new(pool), context).await
     }
 }

@@ -1,41 +1,55 @@
 //! The tickets of one shard that wait, and who of them meets whom.
 //!
-//! Data: the tickets; and lists of their places in the queue, one per (language, interest) and one per (language, willing to
-//! meet anybody). A ticket stands in the lists of the languages that it names (or of "names none"), and in those of
+//! Data: the tickets; and lines, oldest first, one per (language, interest) and one per (language, willing to meet anybody) and
+//! the like. A ticket stands in the lines of the languages that it names (or of "names none"), and in those of
 //! "whatever it names", where a ticket that names none looks.
+//!
+//! Who arrives, and whose time for something has come, looks for others in this order:
+//! 1. unless they look for shared interests for ever, who is overdue and willing to meet anybody, so that nobody starves;
+//! 2. who shares interests: who is overdue, then who shares most, of those who shares the rarer ones, of those who has waited
+//!    longest;
+//! 3. if they are willing to meet anybody, who has waited longest of those who are willing too;
+//! 4. the same with those whom they met lately, if either has waited for a moment.
 //!
 //! Invariants (`check_invariants`):
 //! - No two tickets that wait could meet: whoever arrives, or becomes willing, is paired at once with the best there is.
-//!   That keeps the lists short, however many wait: whoever stands in one with somebody is the same session.
+//!   That keeps the lines short, however many wait.
 //! - A ticket id is held once.
-//! - Every ticket stands in exactly its lists, and no list is empty.
+//! - Every ticket stands in exactly its lines, and no line is empty. One that is set aside stands in none.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
 use chassis::id::TicketId;
+use foldhash::fast::FixedState;
 
-use super::ticket::{Match, Ticket};
+use super::{
+    line::{self, ANYBODY, Key, Line, OVERDUE, Place},
+    pairing::Match,
+    questions::Questions,
+    rarity::Rarity,
+    rules,
+    ticket::{Ticket, Wish},
+};
 use crate::pool::EntryId;
 
-/// For how long it is remembered that a ticket was paired. A gateway that heard no answer puts a ticket in again within
-/// seconds, and by then the first entry may be gone.
-const PAIRED_KEPT_MS: u64 = 30_000;
-/// How many paired tickets are remembered at most.
-const PAIRED_MAX: usize = 65_536;
-
-/// Where somebody stands in the queue: since when, and the entry.
-type Place = (u64, EntryId);
+/// For how long it is remembered that a ticket was paired, or taken out. A gateway that heard no answer puts a ticket in again
+/// within seconds, and by then the first entry may be gone.
+const GONE_KEPT_MS: u64 = 30_000;
+/// How many of them are remembered at most.
+const GONE_MAX: usize = 65_536;
+/// How many of a line are looked at, at most. Only those who may not meet the one who looks are passed over.
+pub(super) const SCAN: usize = 256;
 
 /// What became of a ticket that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub enum Arrival {
     /// Nobody is there for it yet.
     Waits,
-    /// It meets somebody, and neither is in the index any more.
+    /// It meets somebody, and none of them is in the index any more.
     Meets(Box<Match>),
     /// The same ticket is or was here by another entry, so this one is of no use.
     Duplicate,
@@ -43,84 +57,149 @@ pub(crate) enum Arrival {
 
 /// The tickets of one shard that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
-    tickets: HashMap<EntryId, Ticket>,
-    lists: HashMap<List, BTreeSet<Place>>,
-    /// When whose patience ends.
-    patient: BTreeSet<(u64, EntryId)>,
-    /// By which entry a ticket id is known, and since when: of those that wait, and of those that were paired lately.
-    known: HashMap<TicketId, (EntryId, u64)>,
-    /// The paired ones among them, oldest first, and when they were paired.
-    paired: VecDeque<(u64, TicketId)>,
+pub struct Index {
+    waiting: HashMap<EntryId, Box<Waiting>, FixedState>,
+    lines: HashMap<Key, Line, FixedState>,
+    /// When whose time for something has come.
+    due: BTreeSet<(u64, EntryId)>,
+    overdue: usize,
+    /// By which entry a ticket id is known, and since when: of those that wait, and of those that went lately.
+    known: HashMap<TicketId, (EntryId, u64), FixedState>,
+    /// The latter, oldest first, and when they went.
+    gone: VecDeque<(u64, TicketId)>,
+    rarity: Rarity,
+    questions: Arc<Questions>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct List {
-    tongue: Tongue,
-    wish: Wish,
+/// A ticket that waits, and what it may do by now.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) willing: bool,
+    overdue: bool,
+    due: Option<u64>,
+    aside: bool,
 }
 
-/// By language.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Tongue {
-    /// Those who name this one.
-    Named(Arc<str>),
-    /// Those who name none.
-    Unnamed,
-    /// All.
-    Whatever,
+impl Waiting {
+    /// Overdue, and may meet anybody.
+    fn comes_first(&self) -> bool {
+        self.overdue && self.willing
+    }
 }
 
-/// By what they wait for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Wish {
-    /// Somebody with this interest.
-    Interest(Arc<str>),
-    /// Anybody.
-    Anybody,
+/// Who was found.
+pub(super) enum Found {
+    Nobody,
+    One(EntryId),
+    /// In spy mode: the two others.
+    Two(EntryId, EntryId),
 }
+
+/// A ticket that looks for others, and when.
+pub(super) struct Looking<'a> {
+    pub(super) ticket: &'a Ticket,
+    pub(super) willing: bool,
+    pub(super) now: u64,
+}
+
+/// How well somebody fits: more is better.
+type Rating = (bool, usize, u64, Reverse<Place>);
 
 impl Index {
-    /// Takes in a ticket at `now` (milliseconds since the Unix epoch), and pairs it if there is somebody for it: who shares
-    /// most interests with it, and among those who has waited longest.
-    pub(crate) fn insert(&mut self, ticket: Ticket, now: u64) -> Arrival {
-        self.forget_paired(now);
-        match self.known.get(&ticket.id) {
-            // The same entry read twice.
-            Some((entry, _)) if *entry == ticket.entry => Arrival::Waits,
-            Some(_) => Arrival::Duplicate,
-            None => self.settle(ticket, now).map_or(Arrival::Waits, |met| Arrival::Meets(Box::new(met))),
+    /// An empty one, with the operator's questions.
+    #[must_use]
+    pub fn new(questions: Arc<Questions>) -> Self {
+        Self { questions, ..Self::default() }
+    }
+
+    /// Takes in a ticket at `now` (milliseconds since the Unix epoch), and pairs it if there is somebody for it.
+    pub fn insert(&mut self, ticket: Ticket, now: u64) -> Arrival {
+        if let Some(known) = self.known(&ticket, now) {
+            return known;
         }
+        for interest in &ticket.interests {
+            self.rarity.count(interest.key);
+        }
+        self.settle(ticket, now).map_or(Arrival::Waits, |met| Arrival::Meets(Box::new(met)))
+    }
+
+    /// Takes in a ticket whose gateway is not there at the moment.
+    pub(crate) fn insert_aside(&mut self, ticket: Ticket, now: u64) -> Arrival {
+        if let Some(known) = self.known(&ticket, now) {
+            return known;
+        }
+        self.put_aside(ticket, now);
+        Arrival::Waits
+    }
+
+    /// Takes back a ticket that was paired with one that had gone, and whose gateway is not there at the moment.
+    pub(crate) fn put_aside(&mut self, ticket: Ticket, now: u64) {
+        self.known.insert(ticket.id, (ticket.entry, now));
+        let waiting = Waiting { ticket, willing: false, overdue: false, due: None, aside: true };
+        self.waiting.insert(waiting.ticket.entry, Box::new(waiting));
     }
 
     /// Takes back a ticket that was paired with one that had gone.
     pub(crate) fn put_back(&mut self, ticket: Ticket, now: u64) -> Option<Match> {
-        self.known.remove(&ticket.id);
         self.settle(ticket, now)
     }
 
-    /// Takes a ticket out.
-    pub(crate) fn remove(&mut self, entry: EntryId) -> Option<Ticket> {
+    /// Takes a ticket out, by its entry.
+    pub fn remove(&mut self, entry: EntryId) -> Option<Ticket> {
         let ticket = self.take(entry)?;
         self.known.remove(&ticket.id);
         Some(ticket)
     }
 
-    /// Takes out all tickets that `unwanted` says so of.
-    pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
-        let mut entries: Vec<_> =
-            self.tickets.values().filter(|ticket| unwanted(ticket)).map(|ticket| ticket.entry).collect();
-        // In an order that a seed gives again.
-        entries.sort_unstable();
-        entries.into_iter().filter_map(|entry| self.remove(entry)).collect()
+    /// Takes a ticket out, wherever its entry is, and remembers that it is gone in case that it has yet to come.
+    pub(crate) fn remove_by_id(&mut self, id: TicketId, now: u64) -> Option<Ticket> {
+        let entry = self.known.get(&id).map(|(entry, _)| *entry);
+        let ticket = entry.and_then(|entry| self.take(entry));
+        self.remember(id, entry.unwrap_or_default(), now);
+        ticket
     }
 
-    /// Pairs those whose patience is over at `now`.
-    pub(crate) fn widen(&mut self, now: u64) -> Vec<Match> {
+    /// Takes a ticket out that goes elsewhere, and remembers that.
+    pub(crate) fn leave(&mut self, entry: EntryId, now: u64) -> Option<Ticket> {
+        let ticket = self.take(entry)?;
+        self.remember(ticket.id, entry, now);
+        Some(ticket)
+    }
+
+    /// Takes out all tickets that `unwanted` says so of.
+    pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
+        self.entries(|waiting| unwanted(&waiting.ticket))
+            .into_iter()
+            .filter_map(|entry| self.remove(entry))
+            .collect()
+    }
+
+    /// Sets all tickets of a gateway aside that is not there at the moment: they meet nobody.
+    pub(crate) fn set_aside(&mut self, gateway: &str) {
+        for entry in self.entries(|waiting| !waiting.aside && &*waiting.ticket.gateway == gateway) {
+            let Some(mut waiting) = self.take_waiting(entry) else { continue };
+            (waiting.aside, waiting.due, waiting.willing, waiting.overdue) = (true, None, false, false);
+            self.waiting.insert(entry, waiting);
+        }
+    }
+
+    /// The gateway is there again.
+    pub(crate) fn bring_back(&mut self, gateway: &str, now: u64) -> Vec<Match> {
+        let aside = self.entries(|waiting| waiting.aside && &*waiting.ticket.gateway == gateway);
         let mut matches = Vec::new();
-        while let Some((_, entry)) = self.patient.first().copied().filter(|(ends, _)| *ends <= now) {
+        for entry in aside {
+            matches.extend(self.take(entry).and_then(|ticket| self.settle(ticket, now)));
+        }
+        matches
+    }
+
+    /// Looks again for those whose time for something has come by `now`.
+    pub fn widen(&mut self, now: u64) -> Vec<Match> {
+        let mut matches = Vec::new();
+        while let Some((_, entry)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             let Some(ticket) = self.take(entry) else {
-                debug_assert!(false, "only a ticket that waits is patient");
+                debug_assert!(false, "only for a ticket that waits a time comes");
                 break;
             };
             matches.extend(self.settle(ticket, now));
@@ -128,91 +207,227 @@ impl Index {
         matches
     }
 
-    /// When the next patience ends, in milliseconds since the Unix epoch.
+    /// When [`Index::widen`] has something to do next, in milliseconds since the Unix epoch.
     #[must_use]
     pub(crate) fn next_widening(&self) -> Option<u64> {
-        self.patient.first().map(|(ends, _)| *ends)
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// How many wait.
     #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        self.tickets.len()
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a ticket waits, by its entry.
+    #[must_use]
+    pub(crate) fn holds(&self, entry: EntryId) -> bool {
+        self.waiting.contains_key(&entry)
+    }
+
+    fn known(&mut self, ticket: &Ticket, now: u64) -> Option<Arrival> {
+        self.forget_gone(now);
+        let (entry, _) = self.known.get(&ticket.id)?;
+        // The same entry may be read twice.
+        Some(if *entry == ticket.entry { Arrival::Waits } else { Arrival::Duplicate })
     }
 
     /// Pairs a ticket, or lets it wait.
     fn settle(&mut self, ticket: Ticket, now: u64) -> Option<Match> {
-        self.known.insert(ticket.id, (ticket.entry, now));
-        let willing = ticket.meets_anybody_at().is_some_and(|at| at <= now);
-        let best = self.best_sharing(&ticket).or_else(|| self.longest_willing(&ticket).filter(|_| willing));
-        let Some(other) = best.and_then(|entry| self.take(entry)) else {
-            self.add(ticket, willing);
-            return None;
+        let willing = has_come(ticket.meets_anybody_at(), now);
+        let (found, avoided) = self.look(&Looking { ticket: &ticket, willing, now });
+        let met = match found {
+            Found::Nobody => None,
+            Found::One(other) => self.take(other).map(|other| (other, None)),
+            Found::Two(one, other) => self.take(one).map(|one| (one, self.take(other))),
         };
-        for ticket in [&ticket, &other] {
-            self.known.insert(ticket.id, (ticket.entry, now));
-            self.paired.push_back((now, ticket.id));
+        let met = match met {
+            None => {
+                self.add(ticket, avoided, now);
+                return None;
+            }
+            Some((other, None)) => Match::of(ticket, other),
+            Some((one, Some(other))) => spied_on([ticket, one, other]),
+        };
+        for ticket in met.tickets() {
+            self.remember(ticket.id, ticket.entry, now);
         }
-        Some(Match::of(ticket, other))
+        Some(met)
     }
 
-    fn best_sharing(&self, ticket: &Ticket) -> Option<EntryId> {
-        let lists = look_in(ticket).flat_map(|tongue| {
-            let wishes = ticket.interests.iter().map(|interest| Wish::Interest(Arc::clone(&interest.key)));
-            wishes.map(move |wish| List { tongue: tongue.clone(), wish })
+    /// Whom a ticket meets now; and whether somebody was avoided who will do later.
+    fn look(&self, looking: &Looking<'_>) -> (Found, bool) {
+        match looking.ticket.wish {
+            Wish::Chat => self.look_for_partner(looking),
+            Wish::Ask(_) => (self.look_for_two(looking), !looking.ticket.met_lately.is_empty()),
+            Wish::Discuss => match self.look_for_discussion(looking, &self.questions) {
+                Found::Nobody => {
+                    let (found, avoided) = self.look_for_partner(looking);
+                    (found, avoided || !looking.ticket.met_lately.is_empty())
+                }
+                found => (found, false),
+            },
+            Wish::Again(token) => (self.look_for_same(looking, &token), false),
+        }
+    }
+
+    fn look_for_partner(&self, looking: &Looking<'_>) -> (Found, bool) {
+        let mut avoided = false;
+        let mut fresh = |waiting: &&Waiting| {
+            let may = rules::forbidden(looking.ticket, &waiting.ticket).is_none();
+            let known = may && rules::met_lately(looking.ticket, &waiting.ticket);
+            avoided |= known && !looking.will_do(waiting);
+            may && !known
+        };
+        let found = self.overdue(looking, &mut fresh);
+        let found = found.or_else(|| self.best_sharing(looking, &mut fresh));
+        let found = found.or_else(|| self.longest_willing(looking, &mut fresh));
+        let mut will_do = |waiting: &&Waiting| {
+            rules::forbidden(looking.ticket, &waiting.ticket).is_none() && looking.will_do(waiting)
+        };
+        let found = found.or_else(|| self.best_sharing(looking, &mut will_do));
+        let found = found.or_else(|| self.longest_willing(looking, &mut will_do));
+        (found.map_or(Found::Nobody, Found::One), avoided)
+    }
+
+    /// Who is overdue and willing to meet anybody. Then this one's patience doesn't count.
+    fn overdue(&self, looking: &Looking<'_>, fits: &mut impl FnMut(&&Waiting) -> bool) -> Option<EntryId> {
+        let yields = looking.ticket.meets_anybody_at().is_some();
+        if yields && self.overdue > 0 { self.longest(looking.ticket, OVERDUE, fits) } else { None }
+    }
+
+    fn best_sharing(
+        &self,
+        looking: &Looking<'_>,
+        fits: &mut impl FnMut(&&Waiting) -> bool,
+    ) -> Option<EntryId> {
+        let ticket = looking.ticket;
+        let mut best: Option<(Rating, EntryId)> = None;
+        for tongue in line::looks_in(ticket) {
+            for interest in &ticket.interests {
+                for waiting in self.line(Key::new(tongue, interest.key)).filter(&mut *fits) {
+                    let (mut shared, mut weight) = (0, 0);
+                    for key in ticket.shared(&waiting.ticket) {
+                        shared += 1;
+                        weight += self.rarity.weight(key);
+                    }
+                    let rating = (waiting.overdue, shared, weight, Reverse(waiting.ticket.place()));
+                    if best.as_ref().is_none_or(|(known, _)| *known < rating) {
+                        best = Some((rating, waiting.ticket.entry));
+                    }
+                }
+            }
+        }
+        best.map(|(_, entry)| entry)
+    }
+
+    fn longest_willing(
+        &self,
+        looking: &Looking<'_>,
+        fits: &mut impl FnMut(&&Waiting) -> bool,
+    ) -> Option<EntryId> {
+        if looking.willing { self.longest(looking.ticket, ANYBODY, fits) } else { None }
+    }
+
+    fn look_for_same(&self, looking: &Looking<'_>, token: &[u8; 16]) -> Found {
+        let fits = |waiting: &&Waiting| {
+            let forbidden = rules::forbidden(looking.ticket, &waiting.ticket);
+            waiting.ticket.wish == Wish::Again(*token)
+                && forbidden.is_none_or(|rule| rule == rules::Forbidden::Language)
+        };
+        let same = self.line(Key::again(token)).find(fits);
+        same.map_or(Found::Nobody, |same| Found::One(same.ticket.entry))
+    }
+
+    /// Of those in the lines where a ticket looks, the one who fits and has waited longest.
+    fn longest(
+        &self,
+        ticket: &Ticket,
+        waits_for: u64,
+        mut fits: impl FnMut(&&Waiting) -> bool,
+    ) -> Option<EntryId> {
+        let firsts = line::looks_in(ticket)
+            .filter_map(|tongue| self.line(Key::new(tongue, waits_for)).find(&mut fits));
+        firsts.map(|waiting| waiting.ticket.place()).min().map(|(_, entry)| entry)
+    }
+
+    /// The oldest of a line.
+    pub(super) fn line(&self, key: Key) -> impl Iterator<Item = &Waiting> {
+        let places = self.lines.get(&key).into_iter().flat_map(Line::iter);
+        places.take(SCAN).filter_map(|(_, entry)| self.waiting.get(entry).map(AsRef::as_ref))
+    }
+
+    fn add(&mut self, ticket: Ticket, avoided: bool, now: u64) {
+        let willing = has_come(ticket.meets_anybody_at(), now);
+        let overdue = has_come(ticket.overdue_at(), now);
+        let place = ticket.place();
+        line::each(&ticket, willing, overdue && willing, |key| match self.lines.entry(key) {
+            Entry::Occupied(line) => line.into_mut().add(place),
+            Entry::Vacant(line) => drop(line.insert(Line::One(place))),
         });
-        let places: HashSet<Place> =
-            lists.filter_map(|list| self.lists.get(&list)).flatten().copied().collect();
-        let others = places.iter().filter_map(|(_, entry)| self.tickets.get(entry));
-        let others = others.filter(|other| other.session != ticket.session);
-        let best = others.max_by_key(|other| (other.shares(ticket), Reverse(other.place())));
-        best.map(|best| best.entry)
-    }
-
-    fn longest_willing(&self, ticket: &Ticket) -> Option<EntryId> {
-        let heads = look_in(ticket).filter_map(|tongue| {
-            let places = self.lists.get(&List { tongue, wish: Wish::Anybody })?;
-            places.iter().find(|(_, entry)| self.tickets[entry].session != ticket.session)
-        });
-        heads.min().map(|(_, entry)| *entry)
-    }
-
-    fn add(&mut self, ticket: Ticket, willing: bool) {
-        for list in lists_of(&ticket, willing) {
-            self.lists.entry(list).or_default().insert(ticket.place());
-        }
-        if let (false, Some(at)) = (willing, ticket.meets_anybody_at()) {
-            self.patient.insert((at, ticket.entry));
-        }
-        self.tickets.insert(ticket.entry, ticket);
+        let again = avoided.then(|| ticket.meets_again_at());
+        let times = [ticket.meets_anybody_at(), ticket.overdue_at(), again].into_iter().flatten();
+        let due = times.filter(|at| *at > now).min();
+        self.due.extend(due.map(|at| (at, ticket.entry)));
+        self.overdue += usize::from(overdue && willing);
+        self.known.insert(ticket.id, (ticket.entry, now));
+        self.waiting.insert(ticket.entry, Box::new(Waiting { ticket, willing, overdue, due, aside: false }));
     }
 
     /// Out of everything but `known`.
     fn take(&mut self, entry: EntryId) -> Option<Ticket> {
-        let ticket = self.tickets.remove(&entry)?;
-        if let Some(at) = ticket.meets_anybody_at() {
-            self.patient.remove(&(at, entry));
-        }
-        for list in lists_of(&ticket, true) {
-            if let Some(places) = self.lists.get_mut(&list) {
-                places.remove(&ticket.place());
-                if places.is_empty() {
-                    self.lists.remove(&list);
-                }
-            }
-        }
-        Some(ticket)
+        self.take_waiting(entry).map(|waiting| waiting.ticket)
     }
 
-    fn forget_paired(&mut self, now: u64) {
-        while let Some((at, id)) = self.paired.front().copied() {
-            if self.paired.len() <= PAIRED_MAX && at.saturating_add(PAIRED_KEPT_MS) > now {
+    fn take_waiting(&mut self, entry: EntryId) -> Option<Box<Waiting>> {
+        let waiting = self.waiting.remove(&entry)?;
+        if waiting.aside {
+            return Some(waiting);
+        }
+        if let Some(at) = waiting.due {
+            self.due.remove(&(at, entry));
+        }
+        self.overdue -= usize::from(waiting.comes_first());
+        let place = waiting.ticket.place();
+        line::each(&waiting.ticket, waiting.willing, waiting.comes_first(), |key| {
+            if let Entry::Occupied(mut line) = self.lines.entry(key)
+                && line.get_mut().remove(place)
+            {
+                line.remove();
+            }
+        });
+        Some(waiting)
+    }
+
+    /// The entries of those who wait and are wanted, in an order that a seed gives again.
+    fn entries(&self, wanted: impl Fn(&Waiting) -> bool) -> Vec<EntryId> {
+        let wanted = self.waiting.values().filter(|waiting| wanted(waiting));
+        let mut entries: Vec<_> = wanted.map(|waiting| waiting.ticket.entry).collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// A ticket is gone, and is known for a while.
+    fn remember(&mut self, id: TicketId, entry: EntryId, now: u64) {
+        self.known.insert(id, (entry, now));
+        self.gone.push_back((now, id));
+    }
+
+    fn forget_gone(&mut self, now: u64) {
+        while let Some((at, id)) = self.gone.front().copied() {
+            if self.gone.len() <= GONE_MAX && at.saturating_add(GONE_KEPT_MS) > now {
                 return;
             }
-            self.paired.pop_front();
-            // One that was put back waits, and is known for as long as it does; or it was paired again since, and is
-            // known from then on.
-            let is_over = |(entry, last): &(EntryId, u64)| *last == at && !self.tickets.contains_key(entry);
+            self.gone.pop_front();
+            // One that was put back waits, and is known for as long as it does; or it went again since, and is known from
+            // then on.
+            let is_over = |(entry, last): &(EntryId, u64)| *last == at && !self.waiting.contains_key(entry);
             if self.known.get(&id).is_some_and(is_over) {
                 self.known.remove(&id);
             }
@@ -220,57 +435,68 @@ impl Index {
     }
 }
 
-/// Where a ticket stands.
-fn lists_of(ticket: &Ticket, willing: bool) -> Vec<List> {
-    let named = ticket.languages.iter().cloned().map(Tongue::Named);
-    let unnamed = ticket.languages.is_empty().then_some(Tongue::Unnamed);
-    let tongues = named.chain(unnamed).chain([Tongue::Whatever]);
-    let interests = ticket.interests.iter().map(|interest| Wish::Interest(Arc::clone(&interest.key)));
-    let wishes: Vec<_> = interests.chain(willing.then_some(Wish::Anybody)).collect();
-    tongues
-        .flat_map(|tongue| wishes.iter().map(move |wish| List { tongue: tongue.clone(), wish: wish.clone() }))
-        .collect()
+// === impl Looking ===
+
+impl Looking<'_> {
+    /// Whether the two meet although they met lately, because one of them has waited for a moment.
+    fn will_do(&self, other: &Waiting) -> bool {
+        self.ticket.meets_again_at() <= self.now || other.ticket.meets_again_at() <= self.now
+    }
+
+    /// Whether the two may meet at this moment.
+    pub(super) fn may_meet(&self, other: &Waiting) -> bool {
+        rules::forbidden(self.ticket, &other.ticket).is_none()
+            && (self.will_do(other) || !rules::met_lately(self.ticket, &other.ticket))
+    }
 }
 
-/// Where a ticket looks for others.
-fn look_in(ticket: &Ticket) -> impl Iterator<Item = Tongue> + use<> {
-    if ticket.languages.is_empty() {
-        return vec![Tongue::Whatever].into_iter();
-    }
-    let named = ticket.languages.iter().cloned().map(Tongue::Named);
-    named.chain([Tongue::Unnamed]).collect::<Vec<_>>().into_iter()
+fn has_come(at: Option<u64>, now: u64) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+/// One who asks, and two who discuss, in any order.
+fn spied_on(mut three: [Ticket; 3]) -> Match {
+    three.sort_by_key(|ticket| !matches!(ticket.wish, Wish::Ask(_)));
+    let [spy, one, other] = three;
+    Match::watched(spy, one, other)
 }
 
 #[cfg(test)]
 impl Index {
-    /// Checks what the module's head promises, at the time of the last [`Index::widen`].
-    pub(super) fn check_invariants(&self) {
-        for (list, places) in &self.lists {
-            assert!(!places.is_empty(), "{list:?} is empty");
-            for (since, entry) in places {
-                assert_eq!(self.tickets.get(entry).map(|ticket| ticket.since_unix_ms), Some(*since));
-            }
-        }
-        for (entry, ticket) in &self.tickets {
-            let known = self.known.get(&ticket.id).map(|(entry, _)| entry);
-            assert_eq!(known, Some(entry), "a waiting ticket is known");
-            let willing = self.is_willing(ticket);
-            for list in lists_of(ticket, true) {
-                let stands = self.lists.get(&list).is_some_and(|places| places.contains(&ticket.place()));
-                assert_eq!(stands, willing || list.wish != Wish::Anybody, "{ticket:?} in {list:?}");
-            }
-            for other in self.tickets.values().filter(|other| other.session != ticket.session) {
-                let agree = other.shares(ticket) > 0 || (willing && self.is_willing(other));
-                assert!(!(agree && other.understands(ticket)), "{ticket:?} could meet {other:?}");
-            }
-        }
-        let total: usize = self.lists.values().map(BTreeSet::len).sum();
-        let expected: usize = self.tickets.values().map(|t| lists_of(t, self.is_willing(t)).len()).sum();
-        assert_eq!(total, expected, "a list holds somebody who is not here");
+    /// From now on no interest is rarer than another.
+    pub(super) fn weigh_all_alike(&mut self) {
+        self.rarity = Rarity::level();
     }
 
-    fn is_willing(&self, ticket: &Ticket) -> bool {
-        let patient = ticket.meets_anybody_at().map(|at| self.patient.contains(&(at, ticket.entry)));
-        patient == Some(false)
+    /// Checks what the module's head promises, at the time of the last [`Index::widen`].
+    pub(super) fn check_invariants(&self, now: u64) {
+        let mut standing = 0;
+        for (entry, waiting) in &self.waiting {
+            let ticket = &waiting.ticket;
+            assert_eq!(self.known.get(&ticket.id).map(|(entry, _)| entry), Some(entry), "it is known");
+            if waiting.aside {
+                continue;
+            }
+            line::each(ticket, waiting.willing, waiting.comes_first(), |key| {
+                standing += 1;
+                let line = self.lines.get(&key).unwrap_or_else(|| panic!("{ticket:?} has its line {key:?}"));
+                assert!(line.iter().any(|place| *place == ticket.place()), "{ticket:?} stands in {key:?}");
+            });
+            let looking = Looking { ticket, willing: waiting.willing, now };
+            for other in self.waiting.values().filter(|other| !other.aside) {
+                let chat = ticket.wish == Wish::Chat && other.ticket.wish == Wish::Chat;
+                let agree = ticket.shares(&other.ticket) || (waiting.willing && other.willing);
+                assert!(
+                    !(chat && agree && looking.may_meet(other)),
+                    "{ticket:?} could meet {:?}",
+                    other.ticket
+                );
+            }
+        }
+        let total: usize = self.lines.values().map(|line| line.iter().count()).sum();
+        assert_eq!(total, standing, "a line holds somebody who is not here, or is empty");
+        assert_eq!(self.overdue, self.waiting.values().filter(|waiting| waiting.comes_first()).count());
+        let due = self.waiting.values().filter(|waiting| waiting.due.is_some()).count();
+        assert_eq!(self.due.len(), due);
     }
 }

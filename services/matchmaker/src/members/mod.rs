@@ -2,9 +2,10 @@
 //!
 //! Every heartbeat of the cluster goes through one stream of the store. Each matchmaker follows it and keeps a [`View`] of its own.
 
+mod presence;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chassis::{Context, backoff::Backoff};
@@ -17,10 +18,14 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-pub(crate) use self::view::{GatewayBeat, MatchmakerBeat, Member};
 use self::view::{Heartbeat, View};
+pub(crate) use self::{
+    presence::Absent,
+    view::{GatewayBeat, MatchmakerBeat, Member, ShardState},
+};
 use crate::{
     error::Result,
+    matching::Kind,
     metrics::Metrics,
     pool::{EntryId, Pool, Shard},
     store::Store,
@@ -40,15 +45,26 @@ pub(crate) struct Members {
     pool: Arc<dyn Pool>,
     metrics: Metrics,
     view: Mutex<View>,
+    /// How the shards are that are owned here.
+    owned: Mutex<BTreeMap<Shard, ShardState>>,
+    /// Into how many shards this matchmaker cuts a pool.
+    shards: u32,
     /// Counts what was heard.
     heard: watch::Sender<u64>,
 }
 
 impl Members {
-    /// Nobody yet; `id` is this matchmaker.
-    pub(crate) fn new(id: String, pool: Arc<dyn Pool>, metrics: Metrics, context: &Context) -> Self {
-        let heard = watch::channel(0).0;
-        Self { id, context: context.clone(), pool, metrics, view: Mutex::default(), heard }
+    /// Nobody yet; `id` is this matchmaker, which cuts each pool into `shards`.
+    pub(crate) fn new(
+        id: String,
+        shards: u32,
+        pool: Arc<dyn Pool>,
+        metrics: Metrics,
+        context: &Context,
+    ) -> Self {
+        let context = context.clone();
+        let (view, owned, heard) = (Mutex::default(), Mutex::default(), watch::channel(0).0);
+        Self { id, context, pool, metrics, view, owned, shards, heard }
     }
 
     /// Changes several times a second while the store is there.
@@ -75,6 +91,54 @@ impl Members {
     /// Chooses a relay that is not `lost`.
     pub(crate) fn choose_other_relay(&self, lost: &str) -> Option<String> {
         self.view.lock().choose_relay(&[], Some(lost), &self.context.random, self.now())
+    }
+
+    /// Into how many shards a pool is cut, by the live matchmaker who cuts it into most.
+    pub(crate) fn shards(&self) -> u32 {
+        self.view.lock().shards(self.shards, self.now())
+    }
+
+    /// Whether another matchmaker is leaving.
+    pub(crate) fn somebody_leaves(&self) -> bool {
+        self.view.lock().somebody_leaves(self.now())
+    }
+
+    /// Lets the others know how a shard is that is owned here; `None` when it is not any more.
+    pub(crate) fn tell_shard(&self, shard: &Shard, state: Option<ShardState>) {
+        let mut owned = self.owned.lock();
+        match state {
+            Some(state) => drop(owned.insert(shard.clone(), state)),
+            None => drop(owned.remove(shard)),
+        }
+    }
+
+    /// How many wait in a shard's pool, as it was told within the last second.
+    pub(crate) fn waiting(&self, shard: &Shard) -> u64 {
+        self.view.lock().waiting(shard.pool())
+    }
+
+    /// How long a ticket of this kind waits in a shard, in milliseconds. Where most go on to the pool's first shard, that
+    /// one's tells.
+    pub(crate) fn estimate(&self, shard: &Shard, kind: Kind) -> Option<u64> {
+        let view = self.view.lock();
+        let here = view.estimate(shard.name(), kind.index());
+        here.or_else(|| view.estimate(shard.sibling(0).name(), kind.index()))
+    }
+
+    /// Which gateways are not there, of those that were heard of and these. Tickets of one that is not heard of are kept for
+    /// `kept`.
+    pub(crate) fn absent(&self, expected: &[Arc<str>], kept: Duration) -> Absent {
+        let mut view = self.view.lock();
+        for gateway in expected {
+            view.presence().expect(gateway);
+        }
+        view.presence().absent(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// How long ago it is by the store's clock that it made this entry.
+    pub(crate) fn age(&self, entry: EntryId) -> Option<Duration> {
+        let now = self.view.lock().store_now(self.now())?;
+        Some(Duration::from_millis(now.saturating_sub(entry.ms)))
     }
 
     /// What all gateways together carry.
@@ -116,7 +180,9 @@ impl Members {
 
     async fn beat_once(&self) {
         let leaving = self.context.drain.is_draining();
-        let told = self.tell(Member::Matchmaker(MatchmakerBeat { id: self.id.clone(), leaving })).await;
+        let owned = self.owned.lock().values().cloned().collect();
+        let beat = MatchmakerBeat { id: self.id.clone(), leaving, shards: self.shards, owned };
+        let told = self.tell(Member::Matchmaker(beat)).await;
         if let Err(error) = told {
             debug!(%error, "a heartbeat was not stored");
         }

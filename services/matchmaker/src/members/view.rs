@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use chassis::Random;
 use stroll_proto::v1::{GatewayLoad, HeartbeatRequest};
 
+use super::presence::Presence;
 use crate::{
     placement::{self, Candidate},
     pool::EntryId,
@@ -18,6 +19,8 @@ use crate::{
 const MATCHMAKER_LIVES: u64 = 2_000;
 const RELAY_LIVES: u64 = 3_000;
 const GATEWAY_LIVES: u64 = 5_000;
+/// For how long it is believed what an owner told of a shard.
+const SHARD_STATE_LIVES: u64 = 5_000;
 
 /// A heartbeat as it is stored.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -50,6 +53,26 @@ pub(crate) struct MatchmakerBeat {
     /// It wants no more shards.
     #[prost(bool, tag = "2")]
     pub(crate) leaving: bool,
+    /// Into how many shards it cuts a pool.
+    #[prost(uint32, tag = "3")]
+    pub(crate) shards: u32,
+    /// How the shards are that it owns.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) owned: Vec<ShardState>,
+}
+
+/// What a shard's owner tells of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ShardState {
+    /// The shard's name.
+    #[prost(string, tag = "1")]
+    pub(crate) shard: String,
+    /// How many wait in it.
+    #[prost(uint64, tag = "2")]
+    pub(crate) waiting: u64,
+    /// Estimated waits by kind of ticket, in milliseconds, and 1 more; 0: not known.
+    #[prost(uint64, repeated, tag = "3")]
+    pub(crate) estimates: Vec<u64>,
 }
 
 /// A gateway lives.
@@ -61,6 +84,9 @@ pub(crate) struct GatewayBeat {
     /// What it carries.
     #[prost(message, required, tag = "2")]
     pub(crate) load: GatewayLoad,
+    /// Its watch has ended, and not by the matchmaker's doing.
+    #[prost(bool, tag = "3")]
+    pub(crate) watch_ended: bool,
 }
 
 /// What is known of all members.
@@ -68,10 +94,13 @@ pub(crate) struct GatewayBeat {
 pub(super) struct View {
     /// A moment by the store's clock and by the own one, in milliseconds.
     clock: Option<(u64, u64)>,
-    matchmakers: HashMap<String, Heard<bool>>,
+    matchmakers: HashMap<String, Heard<MatchmakerBeat>>,
     /// By address: a relay that was started anew takes the place of the one before.
     relays: HashMap<String, Heard<Relay>>,
     gateways: HashMap<String, Heard<GatewayLoad>>,
+    presence: Presence,
+    /// What was last told of each shard.
+    shards: HashMap<String, Heard<ShardState>>,
 }
 
 /// What was last heard of a member, and when by the store's clock.
@@ -99,11 +128,16 @@ impl View {
             self.set_clock(id, now);
         }
         let at = id.ms;
+        self.presence.advance(at);
         match member {
-            Member::Matchmaker(MatchmakerBeat { id, leaving }) => {
-                self.matchmakers.insert(id, Heard { at, what: leaving });
+            Member::Matchmaker(mut beat) => {
+                for state in std::mem::take(&mut beat.owned) {
+                    self.shards.insert(state.shard.clone(), Heard { at, what: state });
+                }
+                self.matchmakers.insert(beat.id.clone(), Heard { at, what: beat });
             }
-            Member::Gateway(GatewayBeat { id, load }) => {
+            Member::Gateway(GatewayBeat { id, load, watch_ended }) => {
+                self.presence.hear(&id, watch_ended);
                 self.gateways.insert(id, Heard { at, what: load });
             }
             Member::Relay(beat) => {
@@ -121,13 +155,50 @@ impl View {
         self.matchmakers.retain(|_, heard| heard.lives(time, MATCHMAKER_LIVES));
         self.relays.retain(|_, heard| heard.lives(time, RELAY_LIVES));
         self.gateways.retain(|_, heard| heard.lives(time, GATEWAY_LIVES));
+        self.shards.retain(|_, heard| heard.lives(time, SHARD_STATE_LIVES));
+    }
+
+    /// Gateways, as far as it matters whether they are there.
+    pub(super) fn presence(&mut self) -> &mut Presence {
+        &mut self.presence
+    }
+
+    /// Into how many shards a pool is cut, by the live matchmaker who cuts it into most.
+    pub(super) fn shards(&self, own: u32, now: u64) -> u32 {
+        let time = self.store_time(now);
+        let live = self.matchmakers.values().filter(|heard| heard.lives(time, MATCHMAKER_LIVES));
+        live.map(|heard| heard.what.shards).chain([own]).max().unwrap_or(own)
+    }
+
+    /// Whether another matchmaker is leaving, whose shards are about to be free.
+    pub(super) fn somebody_leaves(&self, now: u64) -> bool {
+        let time = self.store_time(now);
+        self.matchmakers.values().any(|heard| heard.what.leaving && heard.lives(time, MATCHMAKER_LIVES))
+    }
+
+    /// How many wait in a pool, as its shards' owners told last.
+    pub(super) fn waiting(&self, pool: &str) -> u64 {
+        let of_pool = |name: &str| name.rsplit_once('.').is_some_and(|(of, _)| of == pool);
+        self.shards.values().filter(|heard| of_pool(&heard.what.shard)).map(|heard| heard.what.waiting).sum()
+    }
+
+    /// The estimated wait of a kind of ticket in a shard, in milliseconds, as its owner told last.
+    pub(super) fn estimate(&self, shard: &str, kind: usize) -> Option<u64> {
+        self.shards.get(shard)?.what.estimates.get(kind)?.checked_sub(1)
+    }
+
+    /// The store's time in milliseconds, as far as it is known.
+    pub(super) fn store_now(&self, now: u64) -> Option<u64> {
+        self.clock.map(|_| self.store_time(now))
     }
 
     /// Whether of all live matchmakers `id`, which lives in any case, is the one to own `shard`.
     pub(super) fn is_first_choice(&self, id: &str, shard: &str, now: u64) -> bool {
         let time = self.store_time(now);
-        let others =
-            self.matchmakers.iter().filter(|(_, heard)| !heard.what && heard.lives(time, MATCHMAKER_LIVES));
+        let others = self
+            .matchmakers
+            .iter()
+            .filter(|(_, heard)| !heard.what.leaving && heard.lives(time, MATCHMAKER_LIVES));
         let mine = (rendezvous(id, shard), id);
         others
             .map(|(other, _)| other.as_str())
@@ -227,7 +298,7 @@ mod tests {
     }
 
     fn matchmaker(id: &str, leaving: bool) -> Member {
-        Member::Matchmaker(MatchmakerBeat { id: id.to_owned(), leaving })
+        Member::Matchmaker(MatchmakerBeat { id: id.to_owned(), leaving, ..MatchmakerBeat::default() })
     }
 
     #[test]
@@ -281,12 +352,30 @@ mod tests {
     }
 
     #[test]
+    fn the_shards_are_as_many_as_any_live_matchmaker_has_and_their_states_are_the_last_told() {
+        let mut view = View::default();
+        let beat = |id: &str, shards, waiting| {
+            let owned = ShardState { shard: "text.main.1".to_owned(), waiting, estimates: vec![0, 701] };
+            let owned = vec![owned];
+            Member::Matchmaker(MatchmakerBeat { id: id.to_owned(), leaving: false, shards, owned })
+        };
+        view.hear(id(1_000), beat("old", 4, 9), 0);
+        view.hear(id(2_000), beat("new", 2, 5), 1_000);
+        assert_eq!((view.shards(2, 1_900), view.shards(2, 2_000)), (4, 2), "until the old one is gone");
+        assert_eq!((view.waiting("text.main"), view.waiting("text"), view.waiting("video.main")), (5, 0, 0));
+        assert_eq!(view.estimate("text.main.1", 1), Some(700));
+        assert_eq!((view.estimate("text.main.1", 0), view.estimate("text.main.1", 9)), (None, None));
+        assert_eq!(view.estimate("text.main.0", 1), None);
+    }
+
+    #[test]
     fn the_load_is_the_sum_over_live_gateways() {
         let mut view = View::default();
         let gateway = |id: &str, online| {
             Member::Gateway(GatewayBeat {
                 id: id.to_owned(),
                 load: GatewayLoad { online, waiting: 1, chatting: 2 },
+                watch_ended: false,
             })
         };
         view.hear(id(1_000), gateway("a", 5), 0);

@@ -38,12 +38,12 @@ impl Owner {
     /// Begins with what the last owner, or an attempt that failed, left.
     async fn dispatch_steadily(&self) -> Result<Infallible> {
         let pool = &self.replica.pool;
-        while self.deliver(pool.claim_pairs(&self.shard, Duration::ZERO).await?).await? {}
+        while self.deliver_again(pool.claim_pairs(&self.shard, Duration::ZERO).await?).await? {}
         let mut claimed = Instant::now();
         loop {
             self.deliver(pool.take_pairs(&self.shard, TAKE_WAIT).await?).await?;
             if claimed.elapsed() >= CLAIM_INTERVAL {
-                self.deliver(pool.claim_pairs(&self.shard, CLAIM_IDLE).await?).await?;
+                self.deliver_again(pool.claim_pairs(&self.shard, CLAIM_IDLE).await?).await?;
                 claimed = Instant::now();
             }
         }
@@ -54,7 +54,7 @@ impl Owner {
     pub(super) async fn dispatch_the_rest(&self) {
         let pool = &self.replica.pool;
         let rest = async {
-            while self.deliver(pool.claim_pairs(&self.shard, Duration::ZERO).await?).await? {}
+            while self.deliver_again(pool.claim_pairs(&self.shard, Duration::ZERO).await?).await? {}
             while self.deliver(pool.take_pairs(&self.shard, Duration::ZERO).await?).await? {}
             Result::Ok(())
         };
@@ -63,6 +63,12 @@ impl Owner {
             Ok(Err(error)) => debug!(shard = %self.shard, %error, "some pairings are left to the next owner"),
             Err(_) => debug!(shard = %self.shard, "some pairings are left to the next owner"),
         }
+    }
+
+    /// What somebody has taken before, and perhaps delivered.
+    async fn deliver_again(&self, pairs: Vec<Pair>) -> Result<bool> {
+        self.replica.metrics.redelivered(pairs.len());
+        self.deliver(pairs).await
     }
 
     /// Delivers and then settles; false if there was nothing.
@@ -75,6 +81,9 @@ impl Owner {
         self.replica.pool.deliver(&deliveries).await?;
         self.replica.pool.settle(&self.shard, &ids).await?;
         self.replica.metrics.delivered(deliveries.len());
+        for lag in ids.iter().filter_map(|id| self.replica.members.age(*id)) {
+            self.replica.metrics.dispatched_after(lag);
+        }
         Ok(true)
     }
 }

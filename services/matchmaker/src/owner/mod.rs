@@ -13,12 +13,16 @@
 //!   commits nothing. A store that came back older than it was would else lose a ticket that is put in again, as the repeat
 //!   of an entry that is no longer there.
 //! - While no relay lives nothing is read or matched: the tickets wait in the store.
+//!
+//! A shard whose number is above what the live matchmakers are set to is closed: its tickets go to the pool's first shard at
+//! once, and when it has held nothing for a while it is removed.
 
 mod dispatch;
+mod oldest;
 mod pairing;
 mod round;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, ops::Range, sync::Arc, time::Duration};
 
 use chassis::{backoff::Backoff, bans::Ban, id::Epoch};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -28,18 +32,22 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::round::{Batch, Round};
+use self::round::{Batch, Round, Step};
 use crate::{
     Error,
     error::Result,
-    matching::{Match, Ticket},
+    matching::Ticket,
     metrics::Queue,
     pool::{Entry, EntryId, Outcome, Pairing, Shard},
     replica::Replica,
 };
 
 /// How long the first choice waits before it asks for the lease again: at random between these.
-const ASK_AGAIN: std::ops::Range<Duration> = Duration::from_millis(100)..Duration::from_millis(200);
+const ASK_AGAIN: Range<Duration> = Duration::from_millis(100)..Duration::from_millis(200);
+/// The same while somebody is leaving, whose lease is about to be free.
+const ASK_SOON: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(15);
+/// How long a shard that is closed stays after it held something.
+const CLOSED_AFTER: Duration = Duration::from_secs(2);
 /// How often within its time a lease is renewed.
 const RENEWALS_PER_LEASE: u32 = 4;
 /// How long one read waits.
@@ -51,10 +59,11 @@ const BATCH: usize = 512;
 /// How many pairs may wait for their commit before no more are matched.
 const BACKLOG: usize = 4 * BATCH;
 
-/// Owns `shard` whenever it should, until the process drains or ends.
+/// Owns `shard` whenever it should, until the process drains or ends, or there is no such shard any more.
 pub(crate) async fn run(replica: Arc<Replica>, shard: Shard) {
     let hard = replica.context.drain.hard();
-    let owner = Owner { replica, shard };
+    let first = shard.sibling(0);
+    let owner = Owner { replica, shard, first };
     tokio::select! {
         biased;
         () = hard => {}
@@ -65,6 +74,8 @@ pub(crate) async fn run(replica: Arc<Replica>, shard: Shard) {
 struct Owner {
     replica: Arc<Replica>,
     shard: Shard,
+    /// The first one of the same pool.
+    first: Shard,
 }
 
 /// How an ownership ended.
@@ -75,10 +86,12 @@ enum Ended {
     Outdated,
     /// Somebody else owns the shard, or may.
     Lost,
+    /// The shard holds nothing and is to be no more.
+    Closed,
 }
 
 /// A commit that is under way; it gives back what was committed.
-type Commit<'a> = BoxFuture<'a, (Vec<Match>, Result<Vec<Outcome>>)>;
+type Commit<'a> = BoxFuture<'a, (Vec<Step>, Result<Vec<Outcome>>)>;
 
 impl Owner {
     async fn serve(&self) {
@@ -87,6 +100,7 @@ impl Owner {
             self.replica.metrics.acquired(&self.shard);
             let ended = self.own(epoch, asked).await;
             self.replica.metrics.released(&self.shard);
+            self.replica.members.tell_shard(&self.shard, None);
             match ended {
                 Ended::GivenUp => self.hand_over(epoch).await,
                 Ended::Outdated => {
@@ -94,14 +108,19 @@ impl Owner {
                     self.hand_over(epoch).await;
                 }
                 Ended::Lost => warn!(shard = %self.shard, %epoch, "lost a shard"),
+                Ended::Closed => self.remove(epoch).await,
             }
         }
     }
 
-    /// Waits until this matchmaker should own the shard and has its lease. Tells when it asked for it; `None` if it drains.
+    /// Waits until this matchmaker should own the shard and has its lease. Tells when it asked for it; `None` if it drains, or there is no such
+    /// shard any more.
     async fn win(&self) -> Option<(Epoch, Instant)> {
-        let Replica { context, pool, members, id, lease, .. } = &*self.replica;
+        let Replica { context, pool, store, members, id, lease, .. } = &*self.replica;
         loop {
+            if store.shards() <= self.shard.number() {
+                return None;
+            }
             if members.should_own(&self.shard) {
                 let asked = Instant::now();
                 match pool.acquire(&self.shard, id, *lease).await {
@@ -110,8 +129,9 @@ impl Owner {
                     Err(error) => debug!(shard = %self.shard, %error, "the lease cannot be asked for"),
                 }
             }
+            let pause = if members.somebody_leaves() { ASK_SOON } else { ASK_AGAIN };
             tokio::select! {
-                () = sleep(context.random.duration(ASK_AGAIN)) => {}
+                () = sleep(context.random.duration(pause)) => {}
                 () = context.drain.soft() => return None,
             }
         }
@@ -129,12 +149,30 @@ impl Owner {
         }
     }
 
+    /// The next owner goes on at once; what is left to deliver is delivered by whoever comes first.
     async fn hand_over(&self, epoch: Epoch) {
-        self.dispatch_the_rest().await;
         match self.replica.pool.release(&self.shard, epoch).await {
             Ok(()) => info!(shard = %self.shard, %epoch, "gave a shard up"),
             // It ends by itself.
             Err(error) => warn!(shard = %self.shard, %epoch, %error, "a lease could not be released"),
+        }
+        self.dispatch_the_rest().await;
+    }
+
+    /// Removes the shard, unless something has come into it.
+    async fn remove(&self, epoch: Epoch) {
+        self.dispatch_the_rest().await;
+        let Replica { pool, store, .. } = &*self.replica;
+        let removed = match pool.close(&self.shard, epoch).await {
+            Ok(false) => pool.release(&self.shard, epoch).await,
+            Ok(true) => {
+                info!(shard = %self.shard, "removed a shard");
+                store.shard_closed(self.shard.number() + 1).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            debug!(shard = %self.shard, %error, "a shard could not be removed, trying on");
         }
     }
 
@@ -187,10 +225,12 @@ impl Owner {
     ) -> Ended {
         let generation = generations.borrow_and_update().clone();
         let Replica { context, members, metrics, bans, .. } = &*self.replica;
-        let mut round = Round::new(metrics.clone());
+        let mut round = Round::new(self.shard.clone(), Arc::clone(&self.replica.questions), metrics.clone());
         let mut commit: Option<Commit<'_>> = None;
         let mut heard = members.heard();
         let mut new_bans = bans.as_ref().map(chassis::bans::Bans::subscribe);
+        let mut busy = Instant::now();
+        self.look_around(&mut round);
         loop {
             let leaving = !members.should_own(&self.shard);
             if commit.is_none() {
@@ -199,15 +239,19 @@ impl Owner {
                     return Ended::GivenUp;
                 }
             }
-            metrics.waiting(&self.shard, round.waiting());
-            metrics.queue(&self.shard, Queue::Met, round.met());
+            if commit.is_some() || !round.is_empty() || !self.is_last_to_close() {
+                busy = Instant::now();
+            } else if busy.elapsed() >= CLOSED_AFTER {
+                return Ended::Closed;
+            }
+            metrics.queue(&self.shard, Queue::Met, round.steps());
             metrics.queue(&self.shard, Queue::Read, entries.len());
-            let open = !leaving && round.met() < BACKLOG && members.has_relay();
+            let open = !leaving && round.steps() < BACKLOG && members.has_relay();
             tokio::select! {
-                (met, outcomes) = finished(&mut commit) => {
+                (steps, outcomes) = finished(&mut commit) => {
                     commit = None;
                     match outcomes {
-                        Ok(outcomes) => self.settle(&mut round, met, &outcomes),
+                        Ok(outcomes) => self.settle(&mut round, steps, &outcomes),
                         Err(_) => return Ended::Lost,
                     }
                 }
@@ -216,31 +260,69 @@ impl Owner {
                     for entry in read {
                         round.take_in(entry, now, |ticket| self.is_banned(ticket));
                     }
+                    self.meet_gateways(&mut round);
                 }
-                () = self.until(round.next_widening()), if open => round.widen(context.clock.unix_ms()),
-                () = banned(&mut new_bans) => round.drop_banned(|ticket| self.is_banned(ticket)),
+                () = self.until(round.next_time()), if open => round.on_time(context.clock.unix_ms()),
+                () = banned(&mut new_bans) => {
+                    round.drop_banned(context.clock.unix_ms(), |ticket| self.is_banned(ticket));
+                }
                 _ = generations.changed() => return Ended::Outdated,
-                // Relays and matchmakers come and go.
-                _ = heard.changed() => {}
+                // Relays, gateways and matchmakers come and go.
+                _ = heard.changed() => self.look_around(&mut round),
                 () = context.drain.soft(), if !leaving => {}
             }
         }
     }
 
+    /// Sees who is there, and tells how the shard is.
+    fn look_around(&self, round: &mut Round) {
+        let Replica { context, members, metrics, .. } = &*self.replica;
+        let now = context.clock.unix_ms();
+        round.close(self.is_closing());
+        self.meet_gateways(round);
+        round.set_absent(members.absent(&[], self.replica.gateway_kept), now);
+        members.tell_shard(&self.shard, Some(round.state(now)));
+        let oldest = round.oldest().map(|since| Duration::from_millis(now.saturating_sub(since)));
+        metrics.waiting(&self.shard, round.waiting(), oldest.unwrap_or_default());
+    }
+
+    /// Whoever has tickets here is expected to be heard of.
+    fn meet_gateways(&self, round: &mut Round) {
+        let new = round.new_gateways();
+        if !new.is_empty() {
+            let absent = self.replica.members.absent(&new, self.replica.gateway_kept);
+            round.set_absent(absent, self.replica.context.clock.unix_ms());
+        }
+    }
+
+    /// Whether no live matchmaker is set to have this shard.
+    fn is_closing(&self) -> bool {
+        !self.shard.is_first() && self.shard.number() >= self.replica.members.shards()
+    }
+
+    fn is_last_to_close(&self) -> bool {
+        self.is_closing() && self.shard.number() + 1 == self.replica.store.shards()
+    }
+
     /// The next batch's commit, if there is anything to commit and a relay for it.
     fn next_commit(&self, epoch: Epoch, generation: Option<String>, round: &mut Round) -> Option<Commit<'_>> {
-        let Replica { context, members, .. } = &*self.replica;
+        let Replica { context, members, questions, .. } = &*self.replica;
         let now = context.clock.unix_ms();
         let most = if members.has_relay() { BATCH } else { 0 };
-        let Batch { mut met, finished } = round.next_batch(most, now, |ticket| self.is_banned(ticket))?;
-        let mut pairings = Vec::with_capacity(met.len());
-        for pair in &met {
-            let zones = pair.tickets().map(|ticket| ticket.zone.as_str());
-            let Some(relay) = members.choose_relay(&zones) else { break };
-            pairings.push(pairing::pairing(pair, &relay, context));
+        let Batch { mut steps, finished } = round.next_batch(most, now, |ticket| self.is_banned(ticket))?;
+        let mut pairings = Vec::with_capacity(steps.len());
+        for step in &steps {
+            pairings.push(match step {
+                Step::Move(ticket) => pairing::moved(ticket, self.first.clone()),
+                Step::Meet(met) => {
+                    let zones: Vec<_> = met.tickets().map(|ticket| ticket.zone.as_str()).collect();
+                    let Some(relay) = members.choose_relay(&zones) else { break };
+                    pairing::pairing(met, &relay, questions, context)
+                }
+            });
         }
-        round.postpone(met.split_off(pairings.len()));
-        Some(self.commit(epoch, generation, met, pairings, finished).boxed())
+        round.postpone(steps.split_off(pairings.len()));
+        Some(self.commit(epoch, generation, steps, pairings, finished).boxed())
     }
 
     /// Commits until it is known what became of it. To try again does no harm: what was committed by an attempt that was not
@@ -250,10 +332,10 @@ impl Owner {
         &self,
         epoch: Epoch,
         generation: Option<String>,
-        met: Vec<Match>,
+        steps: Vec<Step>,
         pairings: Vec<Pairing>,
         finished: Vec<EntryId>,
-    ) -> (Vec<Match>, Result<Vec<Outcome>>) {
+    ) -> (Vec<Step>, Result<Vec<Outcome>>) {
         let pool = &self.replica.pool;
         let mut backoff = self.backoff();
         loop {
@@ -265,32 +347,30 @@ impl Owner {
                 pool.commit(&self.shard, epoch, &pairings, &finished).await
             };
             match committed.await {
-                Err(Error::Fenced) => return (met, Err(Error::Fenced)),
+                Err(Error::Fenced) => return (steps, Err(Error::Fenced)),
                 Err(error) => {
                     debug!(shard = %self.shard, %error, "a batch cannot be committed, trying on");
                     backoff.pause().await;
                 }
                 Ok(outcomes) => {
                     self.replica.metrics.committed(pairings.len(), began.elapsed());
-                    return (met, Ok(outcomes));
+                    return (steps, Ok(outcomes));
                 }
             }
         }
     }
 
-    fn settle(&self, round: &mut Round, met: Vec<Match>, outcomes: &[Outcome]) {
+    fn settle(&self, round: &mut Round, steps: Vec<Step>, outcomes: &[Outcome]) {
         let Replica { context, metrics, .. } = &*self.replica;
         let now = context.clock.unix_ms();
-        for (pair, outcome) in met.into_iter().zip(outcomes) {
-            if *outcome == Outcome::Committed {
-                let waits = pair
-                    .tickets()
-                    .map(|ticket| Duration::from_millis(now.saturating_sub(ticket.since_unix_ms)));
-                metrics.paired(&self.shard, pair.first.shares(&pair.second) > 0, waits);
-            } else {
-                metrics.void();
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            match (&step, outcome) {
+                (Step::Meet(met), Outcome::Committed) => metrics.paired(&self.shard, met, now),
+                (Step::Meet(_), Outcome::Gone(_)) => metrics.void(),
+                (Step::Move(_), Outcome::Committed) => metrics.moved(&self.shard),
+                (Step::Move(_), Outcome::Gone(_)) => {}
             }
-            round.settle(pair, outcome, now);
+            round.settle(step, outcome, now);
         }
     }
 
@@ -313,7 +393,7 @@ impl Owner {
 }
 
 /// Waits for the commit that is under way; for ever if there is none.
-async fn finished(commit: &mut Option<Commit<'_>>) -> (Vec<Match>, Result<Vec<Outcome>>) {
+async fn finished(commit: &mut Option<Commit<'_>>) -> (Vec<Step>, Result<Vec<Outcome>>) {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

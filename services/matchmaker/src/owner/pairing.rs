@@ -1,4 +1,4 @@
-//! What the gateways of two who met are told.
+//! What the gateways of those who met are told.
 
 use bytes::Bytes;
 use chassis::{
@@ -7,14 +7,14 @@ use chassis::{
 };
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use prost::Message as _;
-use stroll_proto::v1::{Assignment, Role};
+use stroll_proto::v1::{Assignment, Role, SeatClaims};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
-    matching::{Match, Ticket},
+    matching::{Match, Questions, Ticket, Wish},
     placement,
-    pool::{Delivery, Pairing},
+    pool::{Delivery, Destination, Pairing, Shard},
 };
 
 /// Epoch of a chat's first home.
@@ -22,62 +22,101 @@ const FIRST: Epoch = Epoch(1);
 /// The seat that makes the WebRTC offer: the one who came later is there for sure.
 const INITIATOR: u32 = 2;
 
-/// A pairing of two who met, on a relay, for a new chat.
-pub(super) fn pairing(met: &Match, relay: &str, context: &Context) -> Pairing {
-    let chat = ChatId::new(&context.random);
-    let Match { first, second } = met;
-    let news = [(1, first, second), (2, second, first)].map(|(seat, ticket, other)| Delivery {
-        gateway: ticket.gateway.clone(),
-        assignment: assignment(chat, seat, ticket, other, relay, context),
-    });
-    Pairing { tickets: vec![first.entry, second.entry], deliveries: news.into() }
-}
-
-fn assignment(
-    chat: ChatId,
-    seat: u32,
-    ticket: &Ticket,
-    other: &Ticket,
-    relay: &str,
-    context: &Context,
-) -> Bytes {
-    let traceparent = chassis::grpc::traceparent(&span(ticket, other));
-    let seat_token =
-        placement::seat_token(&context.secret, chat, seat, ticket.mode, FIRST, context.clock.unix_ms());
-    let assignment = Assignment {
-        ticket: ticket.id.to_bytes(),
-        chat: chat.to_bytes(),
-        seat,
-        role: Role::Stranger.into(),
-        epoch: FIRST.0,
-        relay: relay.to_owned(),
-        seat_token,
-        common_interests: ticket.common_interests(other),
-        // The first of seat 1's, so that both are told the same.
-        language: common_language(seat, ticket, other),
-        mode: ticket.mode.into(),
-        initiator: seat == INITIATOR,
-        question: String::new(),
-        traceparent,
-        ..Assignment::default()
+/// A pairing of those who met, on a relay, for a new chat.
+pub(super) fn pairing(met: &Match, relay: &str, questions: &Questions, context: &Context) -> Pairing {
+    let language = met.language();
+    let seats = u32::try_from(met.tickets().count()).unwrap_or(u32::MAX);
+    let chat = NewChat {
+        id: ChatId::new(&context.random),
+        seats,
+        again: context.random.bytes::<16>(),
+        relay,
+        language: language.map_or_else(String::new, |language| language.as_str().to_owned()),
+        question: question(met, questions, context),
     };
-    assignment.encode_to_vec().into()
+    let deliveries = (1..).zip(met.tickets()).map(|(seat, ticket)| Delivery {
+        to: Destination::Inbox(ticket.gateway.as_ref().to_owned()),
+        content: chat.assignment(seat, ticket, met, context),
+    });
+    Pairing { tickets: met.tickets().map(|ticket| ticket.entry).collect(), deliveries: deliveries.collect() }
 }
 
-fn common_language(seat: u32, ticket: &Ticket, other: &Ticket) -> String {
-    let shared = if seat == 1 { ticket.common_language(other) } else { other.common_language(ticket) };
-    shared.unwrap_or_default().to_owned()
+/// A ticket that goes to another shard.
+pub(super) fn moved(ticket: &Ticket, to: Shard) -> Pairing {
+    let content = ticket.to_message().encode_to_vec().into();
+    Pairing {
+        tickets: vec![ticket.entry],
+        deliveries: vec![Delivery { to: Destination::Shard(to), content }],
+    }
 }
 
-/// A span for each ticket whose enqueuing was sampled, in that ticket's own trace, with a link to the other's. So one trace
+/// The spy's, or one of the operator's for two who discuss without a spy; else empty.
+fn question(met: &Match, questions: &Questions, context: &Context) -> String {
+    match met.spy.as_deref().map(|spy| &spy.wish) {
+        Some(Wish::Ask(question)) => question.clone(),
+        _ if met.discusses() => {
+            questions.choose(met.language(), &context.random).unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// What all seats of a new chat are told.
+struct NewChat<'a> {
+    id: ChatId,
+    seats: u32,
+    again: [u8; 16],
+    relay: &'a str,
+    language: String,
+    question: String,
+}
+
+impl NewChat<'_> {
+    fn assignment(&self, seat: u32, ticket: &Ticket, met: &Match, context: &Context) -> Bytes {
+        let is_spy = matches!(ticket.wish, Wish::Ask(_));
+        let others = || met.strangers.iter().filter(|other| other.entry != ticket.entry);
+        let traceparent = chassis::grpc::traceparent(&span(ticket, others()));
+        let role = if is_spy { Role::Spy } else { Role::Stranger };
+        let claims = SeatClaims {
+            chat: self.id.to_bytes(),
+            seat,
+            seats: self.seats,
+            role: role.into(),
+            mode: ticket.mode.into(),
+            epoch: FIRST.0,
+            expires_unix_ms: 0,
+        };
+        let common = others().flat_map(|other| ticket.common_interests(other));
+        let assignment = Assignment {
+            ticket: ticket.id.to_bytes(),
+            chat: self.id.to_bytes(),
+            seat,
+            role: role.into(),
+            epoch: FIRST.0,
+            relay: self.relay.to_owned(),
+            seat_token: placement::seat_token(&context.secret, claims, context.clock.unix_ms()),
+            common_interests: common.collect(),
+            language: self.language.clone(),
+            mode: ticket.mode.into(),
+            initiator: seat == INITIATOR,
+            question: self.question.clone(),
+            traceparent,
+            strangers: others().filter_map(|other| other.aliases.first().copied()).collect(),
+            again: if is_spy { Bytes::new() } else { Bytes::copy_from_slice(&self.again) },
+        };
+        assignment.encode_to_vec().into()
+    }
+}
+
+/// A span for each ticket whose enqueuing was sampled, in that ticket's own trace, with links to the others'. So one trace
 /// leads from each stranger's `find` to their seat.
-fn span(ticket: &Ticket, other: &Ticket) -> Span {
+fn span<'a>(ticket: &Ticket, others: impl Iterator<Item = &'a Ticket>) -> Span {
     if ticket.traceparent.is_empty() {
         return Span::none();
     }
     let span = info_span!(parent: None, "pair");
     chassis::grpc::continue_from(&span, &ticket.traceparent);
-    if let Some(linked) = span_context(&other.traceparent) {
+    for linked in others.filter_map(|other| span_context(&other.traceparent)) {
         span.add_link(linked);
     }
     span
@@ -102,35 +141,110 @@ mod tests {
     use super::*;
     use crate::pool::EntryId;
 
-    fn ticket(number: u8, interest: &str, languages: &[&str]) -> Ticket {
-        let ticket = v1::Ticket {
+    fn ticket(number: u8, mode: Mode, change: impl FnOnce(&mut v1::Ticket)) -> Ticket {
+        let mut ticket = v1::Ticket {
             id: vec![number; 16].into(),
             gateway: format!("gateway-{number}"),
             subject: Some(Subject { session: vec![number; 16].into(), ..Subject::default() }),
-            mode: Mode::Video.into(),
-            interests: vec![interest.to_owned()],
-            languages: languages.iter().map(|&language| language.to_owned()).collect(),
+            mode: mode.into(),
+            aliases: vec![number.into(), 99],
             ..v1::Ticket::default()
         };
-        Ticket::parse(EntryId { ms: number.into(), seq: 0 }, ticket, String::new()).expect("a good ticket")
+        change(&mut ticket);
+        Ticket::parse(EntryId { ms: number.into(), seq: 0 }, ticket).expect("a good ticket")
+    }
+
+    fn likes(number: u8, interest: &str, languages: &[&str]) -> Ticket {
+        ticket(number, Mode::Video, |ticket| {
+            ticket.interests = vec![interest.to_owned()];
+            ticket.languages = languages.iter().map(|&language| language.to_owned()).collect();
+        })
+    }
+
+    fn told(pairing: &Pairing) -> Vec<(&Destination, Assignment)> {
+        let told = pairing.deliveries.iter().map(|delivery| {
+            (&delivery.to, Assignment::decode(delivery.content.clone()).expect("an assignment"))
+        });
+        told.collect()
     }
 
     #[test]
     fn each_gateway_is_told_of_its_own_seat_with_a_token_that_opens_it() {
         let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
-        let met = Match::of(ticket(1, "Tea", &["de", "en"]), ticket(2, "tea", &["en", "de"]));
-        let pairing = pairing(&met, "http://relay:7002", &context);
-        assert_eq!(pairing.tickets, [met.first.entry, met.second.entry]);
-        for (seat, delivery) in (1..).zip(&pairing.deliveries) {
-            let told = Assignment::decode(delivery.assignment.clone()).expect("an assignment");
-            assert_eq!(delivery.gateway, format!("gateway-{seat}"));
+        let met = Match::of(likes(1, "Tea", &["de", "en"]), likes(2, "tea", &["en", "de"]));
+        let pairing = pairing(&met, "http://relay:7002", &Questions::default(), &context);
+        assert_eq!(pairing.tickets, met.strangers.each_ref().map(|ticket| ticket.entry));
+        let told = told(&pairing);
+        for (seat, (to, told)) in (1..).zip(&told) {
+            assert_eq!(**to, Destination::Inbox(format!("gateway-{seat}")));
             assert_eq!((told.seat, told.initiator, told.language.as_str()), (seat, seat == 2, "de"));
             assert_eq!(told.common_interests, [if seat == 1 { "Tea" } else { "tea" }]);
+            assert_eq!(told.strangers, [3 - u64::from(seat)], "the first alias of the other one");
+            assert_eq!((told.question.as_str(), told.again.len()), ("", 16));
             let now = context.clock.unix_ms();
             let (chat, claims) =
                 placement::claims(&context.secret, &told.seat_token, now).expect("a good token");
             assert_eq!(chat.to_bytes(), told.chat);
-            assert_eq!((claims.seat, claims.epoch, claims.mode()), (seat, 1, Mode::Video));
+            assert_eq!((claims.seat, claims.seats, claims.epoch, claims.mode()), (seat, 2, 1, Mode::Video));
+        }
+        assert_eq!(told[0].1.again, told[1].1.again);
+    }
+
+    #[test]
+    fn a_spy_has_the_third_seat_and_all_three_have_its_question() {
+        let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
+        let spy = ticket(1, Mode::Text, |ticket| ticket.ask = "Why do cats purr?".to_owned());
+        let discuss = |number| ticket(number, Mode::Text, |ticket| ticket.discuss = true);
+        let met = Match::watched(spy, discuss(2), discuss(3));
+        let pairing = pairing(&met, "http://relay:7002", &Questions::none(), &context);
+        let told = told(&pairing);
+        let seats: Vec<_> =
+            told.iter().map(|(_, told)| (told.seat, told.role(), told.strangers.clone())).collect();
+        let expected =
+            [(1, Role::Stranger, vec![3]), (2, Role::Stranger, vec![2]), (3, Role::Spy, vec![2, 3])];
+        assert_eq!(seats, expected);
+        for (_, told) in &told {
+            assert_eq!(told.question, "Why do cats purr?");
+            assert_eq!(told.again.is_empty(), told.role() == Role::Spy, "a spy can't meet them again");
+            let now = context.clock.unix_ms();
+            let (_, claims) =
+                placement::claims(&context.secret, &told.seat_token, now).expect("a good token");
+            assert_eq!((claims.seats, claims.role()), (3, told.role()));
+        }
+    }
+
+    #[test]
+    fn two_who_discuss_without_a_spy_get_the_same_question_of_the_operators() {
+        let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
+        let discuss = |number| ticket(number, Mode::Text, |ticket| ticket.discuss = true);
+        let met = Match::of(discuss(1), discuss(2));
+        let pairing = pairing(&met, "http://relay:7002", &Questions::default(), &context);
+        let told = told(&pairing);
+        assert!(!told[0].1.question.is_empty());
+        assert_eq!(told[0].1.question, told[1].1.question);
+    }
+
+    #[test]
+    fn a_ticket_that_moves_is_the_same_when_it_arrives() {
+        let full = ticket(1, Mode::Text, |ticket| {
+            ticket.interests = vec!["Tea".to_owned()];
+            ticket.languages = vec!["de".to_owned()];
+            ticket.only_interests = true;
+            (ticket.patience_ms, ticket.since_unix_ms) = (7, 8);
+            (ticket.blocked, ticket.met_lately) = (vec![5], vec![6]);
+            (ticket.zone, ticket.traceparent) = ("a".to_owned(), "00-trace".to_owned());
+        });
+        let spies = [
+            ticket(1, Mode::Text, |ticket| ticket.ask = "Why do cats purr?".to_owned()),
+            ticket(1, Mode::Text, |ticket| ticket.discuss = true),
+            ticket(1, Mode::Text, |ticket| ticket.again = vec![4; 16].into()),
+        ];
+        let there = Shard::named("text.main.0").expect("a shard");
+        for one in spies.into_iter().chain([full]) {
+            let moved = moved(&one, there.clone()).deliveries.remove(0);
+            assert_eq!(moved.to, Destination::Shard(there.clone()));
+            let arrived = v1::Ticket::decode(moved.content).expect("a ticket");
+            assert_eq!(Ticket::parse(one.entry, arrived).expect("a good ticket"), one);
         }
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::{
     Clock, Context, Random,
-    id::{ChatId, Epoch},
+    id::{ChatId, Epoch, TicketId},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    Delivery, Entry, EntryId, EntryKind, Letter, Limits, Outcome, Pair, Pairing, Pool, READ_BATCH, Shard,
+    Delivery, Destination, Enqueued, Entry, EntryId, EntryKind, Letter, Limits, Outcome, Pair, Pairing, Pool,
+    READ_BATCH, Shard,
 };
 use crate::{Error, error::Result};
 
@@ -31,6 +32,7 @@ pub struct Memory {
 #[derive(Default)]
 struct State {
     generation: Option<String>,
+    shard_count: u32,
     shards: BTreeMap<Shard, Slice>,
     inboxes: BTreeMap<String, Inbox>,
     members: Log<Bytes>,
@@ -41,7 +43,8 @@ struct State {
 #[derive(Default)]
 struct Slice {
     tickets: Log<EntryKind>,
-    lease: Option<Instant>,
+    /// Whose, and until when.
+    lease: Option<(String, Instant)>,
     epoch: Epoch,
     pairs: Log<Vec<Delivery>>,
     /// When a pair was last taken. What is in `pairs` and not here has not been taken.
@@ -121,15 +124,25 @@ impl Pool for Memory {
         self.generation().await
     }
 
-    async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)> {
+    async fn enqueue(&self, shard: &Shard, tickets: &[Bytes]) -> Result<Option<Enqueued>> {
         let generation = self.generation().await?;
-        let kind = EntryKind::Ticket { ticket, traceparent: traceparent.to_owned() };
         let now = self.clock.unix_ms();
-        let entry = self.with(|state| {
-            let tickets = &mut state.slice(shard).tickets;
-            if tickets.len() < self.limits.tickets { Ok(tickets.add(now, kind)) } else { Err(Error::Full) }
+        let entries = self.with(|state| {
+            let slice = state.slice(shard);
+            if !shard.is_first() && slice.epoch == Epoch::default() {
+                return None;
+            }
+            let room = self.limits.tickets.saturating_sub(slice.tickets.len());
+            let taken = tickets.iter().take(room);
+            Some(taken.map(|ticket| slice.tickets.add(now, EntryKind::Ticket(ticket.clone()))).collect())
         });
-        Ok((entry?, generation))
+        Ok(entries.map(|entries| Enqueued { entries, generation }))
+    }
+
+    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()> {
+        let now = self.clock.unix_ms();
+        self.with(|state| state.slice(shard).tickets.add(now, EntryKind::Withdrawn(ticket)));
+        Ok(())
     }
 
     async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool> {
@@ -144,27 +157,27 @@ impl Pool for Memory {
         }))
     }
 
-    async fn acquire(&self, shard: &Shard, _owner: &str, lease: Duration) -> Result<Option<Epoch>> {
+    async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>> {
         let (now, unix_ms) = (Instant::now(), self.clock.unix_ms());
         Ok(self.with(|state| {
             let slice = state.slice(shard);
-            if slice.lease.is_some_and(|ends| ends > now) {
+            if slice.owner(now).is_some() {
                 return None;
             }
             slice.epoch = Epoch((slice.epoch.0 + 1).max(unix_ms));
-            slice.lease = Some(now + lease);
+            slice.lease = Some((owner.to_owned(), now + lease));
             Some(slice.epoch)
         }))
     }
 
-    async fn renew(&self, shard: &Shard, _owner: &str, epoch: Epoch, lease: Duration) -> Result<()> {
+    async fn renew(&self, shard: &Shard, owner: &str, epoch: Epoch, lease: Duration) -> Result<()> {
         let ends = Instant::now() + lease;
         self.with(|state| {
             let slice = state.slice(shard);
             if slice.epoch != epoch {
                 return Err(Error::Fenced);
             }
-            slice.lease = Some(ends);
+            slice.lease = Some((owner.to_owned(), ends));
             Ok(())
         })
     }
@@ -174,6 +187,43 @@ impl Pool for Memory {
             let slice = state.slice(shard);
             if slice.epoch == epoch {
                 slice.lease = None;
+            }
+        });
+        Ok(())
+    }
+
+    async fn owner(&self, shard: &Shard) -> Result<Option<String>> {
+        let now = Instant::now();
+        Ok(self.with(|state| state.slice(shard).owner(now).map(str::to_owned)))
+    }
+
+    async fn close(&self, shard: &Shard, epoch: Epoch) -> Result<bool> {
+        self.with(|state| {
+            let slice = state.slice(shard);
+            if slice.epoch != epoch {
+                return Err(Error::Fenced);
+            }
+            let empty = slice.tickets.len() == 0 && slice.pairs.len() == 0;
+            if empty {
+                slice.tickets.changed.notify_waiters();
+                slice.pairs.changed.notify_waiters();
+                state.shards.remove(shard);
+            }
+            Ok(empty)
+        })
+    }
+
+    async fn shards(&self, wanted: u32) -> Result<u32> {
+        Ok(self.with(|state| {
+            state.shard_count = state.shard_count.max(wanted);
+            state.shard_count
+        }))
+    }
+
+    async fn shard_closed(&self, shards: u32) -> Result<()> {
+        self.with(|state| {
+            if state.shard_count == shards {
+                state.shard_count -= 1;
             }
         });
         Ok(())
@@ -220,10 +270,17 @@ impl Pool for Memory {
         let now = self.clock.unix_ms();
         self.with(|state| {
             state.drop_what_is_over();
-            for Delivery { gateway, assignment } in deliveries {
-                let inbox = state.inbox(gateway, self.limits.inbox_kept);
-                inbox.news.add(now, assignment.clone());
-                inbox.news.keep_last(self.limits.inbox);
+            for Delivery { to, content } in deliveries {
+                match to {
+                    Destination::Inbox(gateway) => {
+                        let inbox = state.inbox(gateway, self.limits.inbox_kept);
+                        inbox.news.add(now, content.clone());
+                        inbox.news.keep_last(self.limits.inbox);
+                    }
+                    Destination::Shard(shard) => {
+                        state.slice(shard).tickets.add(now, EntryKind::Ticket(content.clone()));
+                    }
+                }
             }
         });
         Ok(())
@@ -336,6 +393,10 @@ impl State {
 // === impl Slice ===
 
 impl Slice {
+    fn owner(&self, now: Instant) -> Option<&str> {
+        self.lease.as_ref().filter(|(_, ends)| *ends > now).map(|(owner, _)| owner.as_str())
+    }
+
     fn commit(&mut self, pairing: &Pairing, now: u64) -> Outcome {
         let gone: Vec<_> =
             pairing.tickets.iter().copied().filter(|entry| !self.tickets.contains(*entry)).collect();

@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chassis::id::{ChatId, Epoch};
+use chassis::id::{ChatId, Epoch, TicketId};
 
 pub use self::{
     entry::{EntryId, Malformed},
     memory::Memory,
     redis::{BadUrl, Redis, Url},
-    shard::Shard,
+    shard::{BadSection, MAX_SHARDS, Section, Shard},
 };
 use crate::error::Result;
 
@@ -38,7 +38,7 @@ pub const READ_BATCH: usize = 512;
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Tickets that a shard takes.
+    /// Tickets that a shard takes. What comes over from another one is taken all the same.
     pub tickets: usize,
     /// Assignments that an inbox holds, about. A gateway's sessions wait for one each at most, so that
     /// only the inbox of a gateway that doesn't read gets there; then the oldest are dropped.
@@ -75,20 +75,17 @@ pub struct Entry {
 /// What an entry of a shard's stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Somebody waits.
-    Ticket {
-        /// The encoded `stroll.v1.Ticket`.
-        ticket: Bytes,
-        /// W3C trace context of the enqueuing, where sampled; else empty.
-        traceparent: String,
-    },
+    /// Somebody waits: the encoded `stroll.v1.Ticket`.
+    Ticket(Bytes),
     /// The ticket that was this entry was taken back.
     Cancelled(EntryId),
+    /// The ticket with this id is not wanted any more, wherever it is.
+    Withdrawn(TicketId),
     /// Nothing that this version can read.
     Unreadable,
 }
 
-/// A pairing to be committed.
+/// A pairing to be committed; or a single ticket that goes to another shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairing {
     /// The entries of the tickets that it takes.
@@ -97,13 +94,31 @@ pub struct Pairing {
     pub deliveries: Vec<Delivery>,
 }
 
-/// News for one gateway.
+/// What a pairing leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whose inbox.
-    pub gateway: String,
-    /// The encoded `stroll.v1.Assignment`.
-    pub assignment: Bytes,
+    /// Where it goes.
+    pub to: Destination,
+    /// To a gateway the encoded `stroll.v1.Assignment`, to a shard the encoded `stroll.v1.Ticket`.
+    pub content: Bytes,
+}
+
+/// Where a delivery goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Destination {
+    /// Into this gateway's inbox.
+    Inbox(String),
+    /// Into this shard's stream.
+    Shard(Shard),
+}
+
+/// How tickets were put in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Their entries, in order; fewer than there are tickets where the shard has no more room.
+    pub entries: Vec<EntryId>,
+    /// A generation: if the store's is another one, the tickets may be lost.
+    pub generation: String,
 }
 
 /// What became of a pairing.
@@ -146,11 +161,12 @@ pub trait Pool: Send + Sync + 'static {
     /// The generation as it was last seen, asked for again where the store went away since. Costs next to nothing.
     async fn last_known_generation(&self) -> Result<String>;
 
-    /// Puts a ticket in. The answer also names a generation: if the store's is another one, the ticket may be lost.
-    ///
-    /// # Errors
-    /// `Full` if the shard has as many as it takes.
-    async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)>;
+    /// Puts tickets in; `None` if the shard is not open. The first shard of a pool always is, any other from when it first had
+    /// an owner until it was closed.
+    async fn enqueue(&self, shard: &Shard, tickets: &[Bytes]) -> Result<Option<Enqueued>>;
+
+    /// Tells a shard's owner that a ticket is not wanted any more, wherever its entry is.
+    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()>;
 
     /// Takes a ticket out; false if it was already gone. The owner hears of it by an entry.
     async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool>;
@@ -166,6 +182,21 @@ pub trait Pool: Send + Sync + 'static {
 
     /// Ends the lease, if it is that of `epoch`.
     async fn release(&self, shard: &Shard, epoch: Epoch) -> Result<()>;
+
+    /// Who owns a shard, if anybody.
+    async fn owner(&self, shard: &Shard) -> Result<Option<String>>;
+
+    /// Removes a shard that holds nothing and is `epoch`'s, with its lease. False: it holds something.
+    ///
+    /// # Errors
+    /// `Fenced` if `epoch` is not the shard's last.
+    async fn close(&self, shard: &Shard, epoch: Epoch) -> Result<bool>;
+
+    /// How many shards of each pool may hold tickets, and from now on at least `wanted`.
+    async fn shards(&self, wanted: u32) -> Result<u32>;
+
+    /// The last of so many shards is closed: there is one less, unless that has changed.
+    async fn shard_closed(&self, shards: u32) -> Result<()>;
 
     /// Entries after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
     async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>>;
@@ -189,7 +220,7 @@ pub trait Pool: Send + Sync + 'static {
     /// Takes over pairings that somebody took and has not settled for at least the time of `idle`.
     async fn claim_pairs(&self, shard: &Shard, idle: Duration) -> Result<Vec<Pair>>;
 
-    /// Puts news into inboxes, in order.
+    /// Puts what it is given where it goes, in order.
     async fn deliver(&self, deliveries: &[Delivery]) -> Result<()>;
 
     /// Forgets pairings whose news is in all inboxes.

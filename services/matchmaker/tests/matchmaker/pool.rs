@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chassis::{
     Random,
-    id::{ChatId, Epoch},
+    id::{ChatId, Epoch, TicketId},
 };
 use stroll_matchmaker::{
     Error,
-    pool::{Delivery, EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard},
+    pool::{
+        Delivery, Destination, EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard,
+    },
 };
-use stroll_proto::v1::Mode;
 
 use crate::support::{RedisServer, context, until};
 
@@ -54,7 +55,7 @@ impl Store {
     }
 
     async fn enqueue(&self, ticket: &'static str) -> EntryId {
-        self.pool.enqueue(&shard(), ticket.into(), "").await.expect("it is put in").0
+        put(&*self.pool, &shard(), &[ticket]).await.expect("it is put in")[0]
     }
 
     async fn own(&self) -> Epoch {
@@ -90,11 +91,21 @@ fn redis(server: &RedisServer, limits: Limits) -> Arc<dyn Pool> {
 }
 
 fn shard() -> Shard {
-    Shard::for_ticket(Mode::Text, "main").expect("a pool")
+    named("text.main.0")
+}
+
+fn named(name: &str) -> Shard {
+    Shard::named(name).expect("a shard")
+}
+
+/// The entries of the tickets that were put in.
+async fn put(pool: &dyn Pool, shard: &Shard, tickets: &[&'static str]) -> Result<Vec<EntryId>, Error> {
+    let tickets: Vec<_> = tickets.iter().map(|ticket| Bytes::from_static(ticket.as_bytes())).collect();
+    Ok(pool.enqueue(shard, &tickets).await?.expect("the shard is open").entries)
 }
 
 fn delivery(gateway: &str, news: &'static str) -> Delivery {
-    Delivery { gateway: gateway.to_owned(), assignment: news.into() }
+    Delivery { to: Destination::Inbox(gateway.to_owned()), content: news.into() }
 }
 
 fn pairing(tickets: [EntryId; 2]) -> Pairing {
@@ -123,6 +134,10 @@ suite! {
     entries_are_read_in_order_and_a_read_waits_for_the_next;
     a_full_shard_takes_no_more with super::Limits { tickets: 2, ..super::Limits::default() };
     a_ticket_is_cancelled_or_paired_and_never_both;
+    a_ticket_moves_to_another_shard_in_one_step_with_its_claim;
+    a_shard_opens_with_its_first_owner_and_is_removed_when_it_holds_nothing;
+    shards_are_counted_up_by_anybody_and_down_one_by_one;
+    an_owner_hears_that_a_ticket_is_withdrawn;
     a_batch_commits_what_is_there_and_names_what_is_gone;
     an_older_epoch_commits_nothing_renews_nothing_and_releases_nothing;
     a_lease_has_one_owner_until_it_is_over_or_released;
@@ -144,7 +159,7 @@ async fn entries_are_read_in_order_and_a_read_waits_for_the_next(store: Store) {
     let (one, two) = (store.enqueue("one").await, store.enqueue("two").await);
     assert!(one < two);
     let entries = store.pool.read_tickets(&shard(), EntryId::default(), WAIT).await.expect("entries");
-    let kind = |ticket: &'static str| EntryKind::Ticket { ticket: ticket.into(), traceparent: String::new() };
+    let kind = |ticket: &'static str| EntryKind::Ticket(ticket.into());
     assert_eq!(
         entries.iter().map(|entry| entry.kind.clone()).collect::<Vec<_>>(),
         [kind("one"), kind("two")]
@@ -155,21 +170,76 @@ async fn entries_are_read_in_order_and_a_read_waits_for_the_next(store: Store) {
     assert_eq!(store.pool.read_tickets(&shard, two, Duration::from_millis(20)).await.expect("nothing"), []);
     let read = store.pool.read_tickets(&shard, two, WAIT);
     let other = store.other();
-    let (read, three) = tokio::join!(read, other.enqueue(&shard, "three".into(), "trace"));
+    let (read, three) = tokio::join!(read, put(&*other, &shard, &["three"]));
     let read = read.expect("the third");
-    assert_eq!(read[0].id, three.expect("put in").0);
-    let kind = EntryKind::Ticket { ticket: "three".into(), traceparent: "trace".to_owned() };
-    assert_eq!(read[0].kind, kind);
+    assert_eq!(read[0].id, three.expect("put in")[0]);
+    assert_eq!(read[0].kind, kind("three"));
 }
 
 async fn a_full_shard_takes_no_more(store: Store) {
-    let one = store.enqueue("one").await;
-    store.enqueue("two").await;
-    let refused = store.pool.enqueue(&shard(), "three".into(), "").await;
-    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    let entries = put(&*store.pool, &shard(), &["one", "two", "three"]).await.expect("an answer");
+    assert_eq!(entries.len(), 2, "the third finds no room");
+    assert_eq!(put(&*store.pool, &shard(), &["three"]).await.expect("an answer"), []);
     let epoch = store.own().await;
-    store.pool.commit(&shard(), epoch, &[], &[one]).await.expect("deleted");
+    store.pool.commit(&shard(), epoch, &[], &entries[..1]).await.expect("deleted");
     store.enqueue("four").await;
+    // What comes from another shard was let in there.
+    let moved = Delivery { to: Destination::Shard(shard()), content: "five".into() };
+    store.pool.deliver(&[moved]).await.expect("delivered");
+    assert_eq!(store.waiting().await.len(), 3);
+}
+
+async fn a_ticket_moves_to_another_shard_in_one_step_with_its_claim(store: Store) {
+    let (here, there) = (named("text.main.1"), shard());
+    let epoch = store.pool.acquire(&here, "me", LEASE).await.expect("an answer").expect("the lease");
+    let entry = put(&*store.pool, &here, &["one"]).await.expect("put in")[0];
+    let moved = Delivery { to: Destination::Shard(there), content: "one".into() };
+    let moving = Pairing { tickets: vec![entry], deliveries: vec![moved] };
+    store.pool.claim_pairs(&here, NO_WAIT).await.expect("nothing");
+    let outcomes = store.pool.commit(&here, epoch, &[moving.clone(), moving.clone()], &[]).await;
+    assert_eq!(outcomes.expect("committed"), [Outcome::Committed, Outcome::Gone(vec![entry])]);
+    let taken = store.pool.take_pairs(&here, WAIT).await.expect("pairs");
+    assert_eq!(taken[0].deliveries, moving.deliveries);
+    store.pool.deliver(&taken[0].deliveries).await.expect("delivered");
+    let arrived = store.pool.read_tickets(&shard(), EntryId::default(), WAIT).await.expect("entries");
+    assert_eq!(arrived[0].kind, EntryKind::Ticket("one".into()));
+}
+
+async fn a_shard_opens_with_its_first_owner_and_is_removed_when_it_holds_nothing(store: Store) {
+    let (shard, ticket) = (named("text.main.3"), [Bytes::from_static(b"one")]);
+    assert_eq!(store.pool.enqueue(&shard, &ticket).await.expect("an answer"), None, "it was never owned");
+    let epoch = store.pool.acquire(&shard, "me", LEASE).await.expect("an answer").expect("the lease");
+    assert_eq!(store.other().owner(&shard).await.expect("an answer").as_deref(), Some("me"));
+    let entries = store.pool.enqueue(&shard, &ticket).await.expect("an answer").expect("it is open").entries;
+    assert!(!store.pool.close(&shard, epoch).await.expect("an answer"), "it holds a ticket");
+    store.pool.commit(&shard, epoch, &[], &entries).await.expect("deleted");
+    let fenced = store.pool.close(&shard, Epoch(1)).await;
+    assert!(matches!(fenced, Err(Error::Fenced)), "{fenced:?}");
+    assert!(store.pool.close(&shard, epoch).await.expect("an answer"));
+    assert_eq!(store.pool.enqueue(&shard, &ticket).await.expect("an answer"), None);
+    assert_eq!(store.pool.owner(&shard).await.expect("an answer"), None);
+    if let Some(server) = &store.server {
+        let left = server.command(&["KEYS", "*text.main.3*"]);
+        assert_eq!(left, ::redis::Value::Array(Vec::new()), "not even an empty stream");
+    }
+}
+
+async fn shards_are_counted_up_by_anybody_and_down_one_by_one(store: Store) {
+    let other = store.other();
+    assert_eq!(store.pool.shards(2).await.expect("an answer"), 2);
+    assert_eq!(other.shards(4).await.expect("an answer"), 4);
+    assert_eq!(store.pool.shards(1).await.expect("an answer"), 4);
+    for _ in 0..2 {
+        other.shard_closed(4).await.expect("an answer");
+        assert_eq!(store.pool.shards(1).await.expect("an answer"), 3, "the same one is closed once");
+    }
+}
+
+async fn an_owner_hears_that_a_ticket_is_withdrawn(store: Store) {
+    let ticket = TicketId([7; 16]);
+    store.pool.withdraw(&shard(), ticket).await.expect("told");
+    let entries = store.pool.read_tickets(&shard(), EntryId::default(), NO_WAIT).await.expect("entries");
+    assert_eq!(entries[0].kind, EntryKind::Withdrawn(ticket));
 }
 
 async fn a_ticket_is_cancelled_or_paired_and_never_both(store: Store) {
@@ -240,7 +310,7 @@ async fn a_lease_has_one_owner_until_it_is_over_or_released(store: Store) {
     let (shard, short) = (shard(), Duration::from_millis(300));
     let first = store.pool.acquire(&shard, "me", short).await.expect("an answer").expect("the lease");
     assert_eq!(store.other().acquire(&shard, "other", short).await.expect("an answer"), None);
-    let elsewhere = Shard::for_ticket(Mode::Video, "main").expect("a pool");
+    let elsewhere = named("video.main.0");
     assert!(store.pool.acquire(&elsewhere, "other", short).await.expect("an answer").is_some());
     store.pool.renew(&shard, "me", first, LEASE).await.expect("renewed");
     tokio::time::sleep(short).await;
@@ -366,14 +436,15 @@ async fn the_generation_changes_only_when_everything_was_lost(store: Store) {
     let other = store.other();
     let first = store.pool.generation().await.expect("a generation");
     assert_eq!(other.generation().await.expect("a generation"), first);
-    let (_, told) = other.enqueue(&shard(), "one".into(), "").await.expect("put in");
-    assert_eq!(told, first);
+    let told = || async {
+        other.enqueue(&shard(), &["one".into()]).await.expect("put in").expect("open").generation
+    };
+    assert_eq!(told().await, first);
     store.lose_everything();
     let second = store.pool.generation().await.expect("a generation");
     assert_ne!(second, first);
     assert_eq!(other.generation().await.expect("a generation"), second);
-    let (_, told) = other.enqueue(&shard(), "one".into(), "").await.expect("put in");
-    assert_eq!(told, second);
+    assert_eq!(told().await, second);
 }
 
 async fn all_who_ask_for_a_chats_home_get_the_same(store: Store) {
@@ -410,10 +481,10 @@ async fn a_redis_without_memory_is_full_and_its_connection_is_still_good() {
     let server = RedisServer::start().await;
     let pool = redis(&server, Limits::default());
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let full = pool.enqueue(&shard(), "one".into(), "").await;
+    let full = put(&*pool, &shard(), &["one"]).await;
     assert!(matches!(full, Err(Error::Full)), "{full:?}");
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    pool.enqueue(&shard(), "one".into(), "").await.expect("room");
+    put(&*pool, &shard(), &["one"]).await.expect("room");
 }
 
 #[tokio::test]
@@ -436,7 +507,7 @@ async fn what_frees_memory_is_done_in_whole_also_when_there_is_none() {
 async fn a_redis_that_is_away_is_told_at_once_and_used_again_when_it_is_back() {
     let mut server = RedisServer::start().await;
     let pool = redis(&server, Limits::default());
-    pool.enqueue(&shard(), "one".into(), "").await.expect("put in");
+    put(&*pool, &shard(), &["one"]).await.expect("put in");
     let shard = shard();
     let after = EntryId { ms: u64::MAX, seq: 0 };
     let (waited, ()) = tokio::join!(pool.read_tickets(&shard, after, Duration::from_secs(60)), async {
@@ -444,10 +515,10 @@ async fn a_redis_that_is_away_is_told_at_once_and_used_again_when_it_is_back() {
         server.kill();
     });
     assert!(matches!(waited, Err(Error::Away(_))), "a read that waits hears of it: {waited:?}");
-    let refused = tokio::time::timeout(Duration::from_secs(1), pool.enqueue(&shard, "two".into(), "")).await;
+    let refused = tokio::time::timeout(Duration::from_secs(1), put(&*pool, &shard, &["two"])).await;
     assert!(matches!(refused, Ok(Err(Error::Away(_)))), "{refused:?}");
     server.restart().await;
-    until(WAIT, "it is used again", async || pool.enqueue(&shard, "two".into(), "").await.ok()).await;
+    until(WAIT, "it is used again", async || put(&*pool, &shard, &["two"]).await.ok()).await;
     let read = until(WAIT, "reads too", async || {
         pool.read_tickets(&shard, EntryId::default(), Duration::from_secs(1)).await.ok()
     });
@@ -467,7 +538,7 @@ async fn a_read_that_was_given_up_does_not_disturb_the_next() {
         .await;
         assert!(given_up.is_err());
     }
-    pool.enqueue(&shard, "one".into(), "").await.expect("put in");
+    put(&*pool, &shard, &["one"]).await.expect("put in");
     let read = pool.read_tickets(&shard, EntryId::default(), WAIT).await.expect("entries");
     assert_eq!(read.len(), 1);
 }

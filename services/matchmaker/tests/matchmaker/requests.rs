@@ -5,8 +5,9 @@ use std::time::Duration;
 use chassis::{grpc, secret::Purpose};
 use prost::Message as _;
 use stroll_proto::v1::{
-    CancelRequest, ChooseHomeRequest, EnqueueRequest, HeartbeatRequest, SeatClaims, Ticket, TicketPlace,
-    WatchAssignmentsRequest, WatchOpen, watch_assignments_request::Kind as Up,
+    CancelRequest, ChooseHomeRequest, EnqueueRefusalReason, EnqueueRequest, HeartbeatRequest, SeatClaims,
+    Ticket, TicketPlace, WatchAssignmentsRequest, WatchOpen, enqueue_result::Outcome,
+    watch_assignments_request::Kind as Up,
 };
 use tonic::{Code, Status};
 
@@ -44,13 +45,26 @@ async fn a_ticket_that_makes_no_sense_is_refused() {
         (Ticket { languages: vec!["de-AT".to_owned()], ..good.clone() }, "primary subtag"),
         (Ticket { subject: None, ..good }, "has a subject"),
     ];
+    // One that is good goes in among all the others.
+    let fine = ticket(&context, "gateway-1");
+    let tickets = table.iter().map(|(ticket, _)| ticket.clone()).chain([fine]).collect();
     let mut client = node.client(&context);
-    for (ticket, sentence) in table {
-        let call = async || {
-            client.enqueue(grpc::request(EnqueueRequest { tickets: vec![ticket.clone()] }, DEADLINE)).await
-        };
-        says(&refused(call).await, Code::InvalidArgument, sentence);
+    let request = EnqueueRequest { tickets };
+    let answer = until(DEADLINE, "the call goes through", async || {
+        client.enqueue(grpc::request(request.clone(), DEADLINE)).await.ok()
+    });
+    let mut results = answer.await.into_inner().results;
+    let last = results.pop().expect("one per ticket");
+    assert!(matches!(last.outcome, Some(Outcome::Place(_))), "{last:?}");
+    assert_eq!(results.len(), table.len());
+    for (result, (_, sentence)) in results.into_iter().zip(table) {
+        let Some(Outcome::Refusal(refusal)) = result.outcome else { panic!("{sentence}: {result:?}") };
+        assert_eq!(refusal.reason(), EnqueueRefusalReason::Invalid);
+        assert!(refusal.text.contains(sentence), "{} has to contain {sentence}", refusal.text);
     }
+    let many = EnqueueRequest { tickets: vec![Ticket::default(); 513] };
+    let call = async || client.enqueue(grpc::request(many.clone(), DEADLINE)).await;
+    says(&refused(call).await, Code::InvalidArgument, "at most 512");
 }
 
 #[tokio::test]
@@ -63,7 +77,7 @@ async fn a_place_that_there_is_not_is_refused() {
         |shard: &str, entry: &str| Some(TicketPlace { shard: shard.to_owned(), entry: entry.to_owned() });
     let table = [
         (None, "there is a place"),
-        (place("text.main.9", "1-0"), "no such shard"),
+        (place("text.main", "1-0"), "no such shard"),
         (place("text.main.0", "x"), "two numbers"),
         (place("text.main.0", "1-0 2-0"), "two numbers"),
     ];
@@ -71,7 +85,7 @@ async fn a_place_that_there_is_not_is_refused() {
         let call = async || {
             client
                 .cancel(grpc::request(
-                    CancelRequest { place: place.clone(), ..CancelRequest::default() },
+                    CancelRequest { place: place.clone(), ticket: vec![0; 16].into() },
                     DEADLINE,
                 ))
                 .await

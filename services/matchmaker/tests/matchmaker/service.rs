@@ -21,8 +21,11 @@ const RELAY: &str = "http://127.0.0.1:7002";
 
 async fn cancel(node: &Node, place: TicketPlace) -> bool {
     let mut client = node.client(&node.context);
-    let request =
-        || grpc::request(CancelRequest { place: Some(place.clone()), ..CancelRequest::default() }, DEADLINE);
+    let ticket = vec![0; 16];
+    let request = || {
+        let request = CancelRequest { place: Some(place.clone()), ticket: ticket.clone().into() };
+        grpc::request(request, DEADLINE)
+    };
     until(DEADLINE, "the call goes through", async || client.cancel(request()).await.ok())
         .await
         .into_inner()
@@ -174,7 +177,7 @@ async fn the_banned_are_not_paired_by_session_or_address_or_when_the_ban_comes_l
     let mut gateway = Gateway::watch(&context, &node, "gateway-1", "").await;
     let Where::Memory(pool) = &place else { panic!("it is in memory") };
     let nobody_waits = async || {
-        let shard = Shard::for_ticket(Mode::Text, "main").expect("a pool");
+        let shard = Shard::named("text.main.0").expect("a shard");
         let entries = pool.read_tickets(&shard, Default::default(), Duration::ZERO).await.expect("entries");
         entries.is_empty().then_some(())
     };

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chassis::grpc::{self, Targets};
 use prost::Message as _;
-use stroll_matchmaker::pool::{Delivery, Limits, Pairing, Pool as _, Redis, Shard};
+use stroll_matchmaker::pool::{Delivery, Destination, Limits, Pairing, Pool as _, Redis, Shard};
 use stroll_proto::v1::{Assignment, EnqueueRequest, Mode};
 use tonic::Code;
 
@@ -116,7 +116,7 @@ async fn another_replica_takes_over_from_an_owner_that_was_killed() {
 async fn what_a_dead_owner_had_committed_and_not_delivered_is_delivered_by_the_next() {
     let context = context();
     let server = RedisServer::start().await;
-    let shard = Shard::for_ticket(Mode::Text, "main").expect("a pool");
+    let shard = Shard::named("text.main.0").expect("a shard");
     let pool =
         Redis::new(server.url().parse().expect("a URL"), "test:".to_owned(), Limits::default(), &context);
     pool.claim_pairs(&shard, Duration::ZERO).await.expect("the group is made");
@@ -128,9 +128,10 @@ async fn what_a_dead_owner_had_committed_and_not_delivered_is_delivered_by_the_n
     let mut pairings = Vec::new();
     for chat in [1, 2] {
         let assignment = Assignment { chat: vec![chat; 16].into(), ..Assignment::default() }.encode_to_vec();
-        let delivery = Delivery { gateway: "gateway-1".to_owned(), assignment: assignment.into() };
-        let (entry, _) = pool.enqueue(&shard, "a ticket".into(), "").await.expect("put in");
-        pairings.push(Pairing { tickets: vec![entry], deliveries: vec![delivery] });
+        let delivery =
+            Delivery { to: Destination::Inbox("gateway-1".to_owned()), content: assignment.into() };
+        let enqueued = pool.enqueue(&shard, &["a ticket".into()]).await.expect("put in").expect("it is open");
+        pairings.push(Pairing { tickets: enqueued.entries, deliveries: vec![delivery] });
     }
     // It died when it had taken the one and not yet the other.
     pool.commit(&shard, epoch, &pairings[..1], &[]).await.expect("committed");

@@ -52,6 +52,11 @@ impl Keys {
         format!("{}generation", self.prefix)
     }
 
+    /// A string: how many shards of each pool may hold tickets.
+    pub(super) fn shards(&self) -> String {
+        format!("{}shards", self.prefix)
+    }
+
     /// A string with a time to live: where a chat went.
     pub(super) fn home(&self, chat: ChatId, epoch: Epoch) -> String {
         format!("{}home:{chat}:{epoch}", self.prefix)
@@ -64,14 +69,12 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use stroll_proto::v1::Mode;
-
     use super::*;
 
     #[test]
     fn a_shards_keys_share_its_hash_tag() {
         let keys = Keys::new("stroll:v1:".to_owned());
-        let shard = Shard::for_ticket(Mode::Text, "main").expect("a pool");
+        let shard = Shard::named("text.main.0").expect("a shard");
         assert_eq!(keys.tickets(&shard), "stroll:v1:{text.main.0}:tickets");
         assert_eq!(keys.inbox("gateway-1"), "stroll:v1:inbox:gateway-1");
         let home = keys.home(ChatId([1; 16]), Epoch(2));

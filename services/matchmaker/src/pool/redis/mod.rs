@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::{
     Context, Random,
-    id::{ChatId, Epoch},
+    id::{ChatId, Epoch, TicketId},
 };
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
@@ -25,7 +25,10 @@ use redis::{Cmd, Script, Value, cmd};
 
 pub use self::connections::{BadUrl, Url};
 use self::{connections::Connections, keys::Keys, reply::Raw};
-use super::{Delivery, Entry, EntryId, Letter, Limits, Outcome, Pair, Pairing, Pool, READ_BATCH, Shard};
+use super::{
+    Delivery, Destination, Enqueued, Entry, EntryId, Letter, Limits, Outcome, Pair, Pairing, Pool,
+    READ_BATCH, Shard,
+};
 use crate::{Error, error::Result};
 
 /// The consumer group of a shard's pairs, and its only consumer: whoever owns the shard goes on where the last one stopped.
@@ -45,14 +48,19 @@ pub struct Redis {
 struct Scripts {
     enqueue: Script,
     cancel: Script,
+    withdraw: Script,
     acquire: Script,
     renew: Script,
     release: Script,
+    close: Script,
+    shards: Script,
+    shard_closed: Script,
     commit: Script,
     claim: Script,
     settle: Script,
     heartbeat: Script,
     deliver: Script,
+    moved: Script,
     generation: Script,
     home: Script,
 }
@@ -62,14 +70,19 @@ impl Scripts {
         Self {
             enqueue: Script::new(include_str!("enqueue.lua")),
             cancel: Script::new(include_str!("cancel.lua")),
+            withdraw: Script::new(include_str!("withdraw.lua")),
             acquire: Script::new(include_str!("acquire.lua")),
             renew: Script::new(include_str!("renew.lua")),
             release: Script::new(include_str!("release.lua")),
+            close: Script::new(include_str!("close.lua")),
+            shards: Script::new(include_str!("shards.lua")),
+            shard_closed: Script::new(include_str!("shard_closed.lua")),
             commit: Script::new(include_str!("commit.lua")),
             claim: Script::new(include_str!("claim.lua")),
             settle: Script::new(include_str!("settle.lua")),
             heartbeat: Script::new(include_str!("heartbeat.lua")),
             deliver: Script::new(include_str!("deliver.lua")),
+            moved: Script::new(include_str!("moved.lua")),
             generation: Script::new(include_str!("generation.lua")),
             home: Script::new(include_str!("home.lua")),
         }
@@ -141,14 +154,23 @@ impl Pool for Redis {
         }
     }
 
-    async fn enqueue(&self, shard: &Shard, ticket: Bytes, traceparent: &str) -> Result<(EntryId, String)> {
-        // Known before the ticket is put in: should Redis lose everything in between, the gateway is told of a
-        // generation that is over, and puts the ticket in again. The other way round it would never know.
+    async fn enqueue(&self, shard: &Shard, tickets: &[Bytes]) -> Result<Option<Enqueued>> {
+        // Known before the tickets are put in: should Redis lose everything in between, the gateway is told of a
+        // generation that is over, and puts them in again. The other way round it would never know.
         let generation = self.last_known_generation().await?;
         let mut script = self.scripts.enqueue.key(self.keys.tickets(shard));
-        script.arg(self.limits.tickets).arg(ticket.as_ref()).arg(traceparent);
-        let entry: Option<Value> = self.connections.invoke(&script).await?;
-        Ok((reply::id(entry.ok_or(Error::Full)?)?, generation))
+        script.key(self.keys.epoch(shard)).arg(self.limits.tickets).arg(u8::from(shard.is_first()));
+        for ticket in tickets {
+            script.arg(ticket.as_ref());
+        }
+        let entries: Option<Vec<Value>> = self.connections.invoke(&script).await?;
+        let entries = entries.map(|entries| entries.into_iter().map(reply::id).collect::<Result<_>>());
+        Ok(entries.transpose()?.map(|entries| Enqueued { entries, generation }))
+    }
+
+    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()> {
+        let mut script = self.scripts.withdraw.key(self.keys.tickets(shard));
+        self.connections.invoke(script.arg(&ticket.0)).await
     }
 
     async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool> {
@@ -175,6 +197,28 @@ impl Pool for Redis {
         self.connections.invoke(script.key(self.keys.epoch(shard)).arg(epoch.0)).await
     }
 
+    async fn owner(&self, shard: &Shard) -> Result<Option<String>> {
+        let lease: Option<String> = self.connections.run(cmd("GET").arg(self.keys.owner(shard))).await?;
+        Ok(lease.and_then(|lease| lease.split_once(' ').map(|(_, owner)| owner.to_owned())))
+    }
+
+    async fn close(&self, shard: &Shard, epoch: Epoch) -> Result<bool> {
+        let mut script = self.scripts.close.key(self.keys.epoch(shard));
+        script.key(self.keys.owner(shard)).key(self.keys.tickets(shard)).key(self.keys.pairs(shard));
+        let closed: Option<bool> = self.connections.invoke(script.arg(epoch.0)).await?;
+        closed.ok_or(Error::Fenced)
+    }
+
+    async fn shards(&self, wanted: u32) -> Result<u32> {
+        let mut script = self.scripts.shards.key(self.keys.shards());
+        self.connections.invoke(script.arg(wanted)).await
+    }
+
+    async fn shard_closed(&self, shards: u32) -> Result<()> {
+        let mut script = self.scripts.shard_closed.key(self.keys.shards());
+        self.connections.invoke(script.arg(shards)).await
+    }
+
     async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>> {
         let entries = self.read(cmd("XREAD"), self.keys.tickets(shard), &after.to_string(), wait).await?;
         Ok(entries.into_iter().map(Raw::into_entry).collect())
@@ -199,7 +243,7 @@ impl Pool for Redis {
             }
             script.arg(pairing.deliveries.len() * 2);
             for delivery in &pairing.deliveries {
-                script.arg(&delivery.gateway).arg(delivery.assignment.as_ref());
+                script.arg(reply::field_of(&delivery.to)).arg(delivery.content.as_ref());
             }
         }
         let gone: Option<Vec<u64>> = self.connections.invoke(&script).await?;
@@ -222,16 +266,19 @@ impl Pool for Redis {
     }
 
     async fn deliver(&self, deliveries: &[Delivery]) -> Result<()> {
-        let mut inboxes = BTreeMap::new();
-        for Delivery { gateway, assignment } in deliveries {
-            let script = inboxes.entry(gateway).or_insert_with(|| {
-                let mut script = self.scripts.deliver.key(self.keys.inbox(gateway));
-                script.arg(self.limits.inbox).arg(milliseconds(self.limits.inbox_kept));
-                script
+        let mut scripts = BTreeMap::new();
+        for Delivery { to, content } in deliveries {
+            let script = scripts.entry(to).or_insert_with(|| match to {
+                Destination::Inbox(gateway) => {
+                    let mut script = self.scripts.deliver.key(self.keys.inbox(gateway));
+                    script.arg(self.limits.inbox).arg(milliseconds(self.limits.inbox_kept));
+                    script
+                }
+                Destination::Shard(shard) => self.scripts.moved.key(self.keys.tickets(shard)),
             });
-            script.arg(assignment.as_ref());
+            script.arg(content.as_ref());
         }
-        try_join_all(inboxes.values().map(|script| self.connections.invoke::<()>(script))).await?;
+        try_join_all(scripts.values().map(|script| self.connections.invoke::<()>(script))).await?;
         Ok(())
     }
 

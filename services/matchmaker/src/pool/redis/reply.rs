@@ -1,13 +1,17 @@
 //! What Redis answers (RESP 2), read into our own words.
 
 use bytes::Bytes;
+use chassis::id::TicketId;
 use redis::Value;
 
 use crate::{
     Error,
     error::Result,
-    pool::{Delivery, Entry, EntryId, EntryKind, Letter, Pair},
+    pool::{Delivery, Destination, Entry, EntryId, EntryKind, Letter, Pair, Shard},
 };
+
+/// Begins the field of a delivery to a shard. No gateway's name has it.
+const TO_SHARD: char = '>';
 
 /// An entry of a stream. A field may come more than once, and their order counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,22 +43,23 @@ impl Raw {
     pub(super) fn into_entry(self) -> Entry {
         let id = self.id;
         let kind = match self.field(b"t") {
-            Some(ticket) => {
-                let traceparent = self.field(b"p").unwrap_or_default();
-                let traceparent = String::from_utf8_lossy(&traceparent).into_owned();
-                EntryKind::Ticket { ticket, traceparent }
+            Some(ticket) => EntryKind::Ticket(ticket),
+            None => {
+                let cancelled = self.cancelled().map(EntryKind::Cancelled);
+                cancelled
+                    .or_else(|| self.withdrawn().map(EntryKind::Withdrawn))
+                    .unwrap_or(EntryKind::Unreadable)
             }
-            None => self.cancelled().map_or(EntryKind::Unreadable, EntryKind::Cancelled),
         };
         Entry { id, kind }
     }
 
-    /// As an entry of a shard's pairs: the fields are gateways, the values what to tell them.
+    /// As an entry of a shard's pairs: the fields are destinations, the values what goes there. A destination that this version
+    /// does not know is passed over.
     pub(super) fn into_pair(self) -> Pair {
-        let deliveries = self.fields.into_iter().map(|(gateway, assignment)| Delivery {
-            gateway: String::from_utf8_lossy(&gateway).into_owned(),
-            assignment,
-        });
+        let deliveries = self.fields.into_iter();
+        let deliveries =
+            deliveries.filter_map(|(field, content)| Some(Delivery { to: destination(&field)?, content }));
         Pair { id: self.id, deliveries: deliveries.collect() }
     }
 
@@ -70,6 +75,26 @@ impl Raw {
 
     fn cancelled(&self) -> Option<EntryId> {
         std::str::from_utf8(&self.field(b"c")?).ok()?.parse().ok()
+    }
+
+    fn withdrawn(&self) -> Option<TicketId> {
+        TicketId::try_from(&self.field(b"w")?).ok()
+    }
+}
+
+/// The field of a delivery in an entry of a shard's pairs.
+pub(super) fn field_of(to: &Destination) -> String {
+    match to {
+        Destination::Inbox(gateway) => gateway.clone(),
+        Destination::Shard(shard) => format!("{TO_SHARD}{shard}"),
+    }
+}
+
+fn destination(field: &[u8]) -> Option<Destination> {
+    let field = std::str::from_utf8(field).ok()?;
+    match field.strip_prefix(TO_SHARD) {
+        Some(name) => Shard::named(name).map(Destination::Shard),
+        None => Some(Destination::Inbox(field.to_owned())),
     }
 }
 
@@ -125,21 +150,38 @@ mod tests {
     #[test]
     fn entries_are_tickets_cancellations_or_unreadable() {
         let entries = read(&[
-            entry("1-0", &["t", "x", "p", "trace"]),
+            entry("1-0", &["t", "x"]),
             entry("2-0", &["c", "1-0"]),
-            entry("3-0", &["z", ""]),
+            entry("3-0", &["w", "0123456789abcdef"]),
+            entry("4-0", &["w", "short"]),
+            entry("5-0", &["z", ""]),
         ]);
         let kinds: Vec<_> = entries.into_iter().map(|raw| raw.into_entry().kind).collect();
         let first = EntryId { ms: 1, seq: 0 };
-        let ticket = EntryKind::Ticket { ticket: "x".into(), traceparent: "trace".to_owned() };
-        assert_eq!(kinds, [ticket, EntryKind::Cancelled(first), EntryKind::Unreadable]);
+        let expected = [
+            EntryKind::Ticket("x".into()),
+            EntryKind::Cancelled(first),
+            EntryKind::Withdrawn(TicketId(*b"0123456789abcdef")),
+            EntryKind::Unreadable,
+            EntryKind::Unreadable,
+        ];
+        assert_eq!(kinds, expected);
     }
 
     #[test]
     fn a_pair_may_tell_the_same_gateway_twice_in_order() {
         let pair = read(&[entry("1-0", &["g", "one", "g", "two"])]).remove(0).into_pair();
-        let told: Vec<_> = pair.deliveries.iter().map(|delivery| delivery.assignment.as_ref()).collect();
+        let told: Vec<_> = pair.deliveries.iter().map(|delivery| delivery.content.as_ref()).collect();
         assert_eq!(told, [b"one", b"two"]);
+    }
+
+    #[test]
+    fn a_destination_is_read_as_it_was_written() {
+        let shard = Shard::named("text.main.0").expect("a shard");
+        for to in [Destination::Inbox("gateway-1".to_owned()), Destination::Shard(shard)] {
+            assert_eq!(destination(field_of(&to).as_bytes()), Some(to));
+        }
+        assert_eq!(destination(b">nonsense"), None);
     }
 
     #[test]

@@ -104,6 +104,14 @@ pub(crate) struct Gateway {
     pub(crate) cluster: Option<GatewayLoad>,
     /// Deliveries that came and were not looked at yet.
     deliveries: Vec<Delivery>,
+    /// Says that the gateway is there.
+    beat: JoinHandle<()>,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.beat.abort();
+    }
 }
 
 impl Gateway {
@@ -125,7 +133,19 @@ impl Gateway {
             Some(client.watch_assignments(requests).await.expect("a watch").into_inner())
         })
         .await;
+        let loads = up.clone();
+        let beat = context.tasks.spawn("beat", async move {
+            let mut interval = tokio::time::interval(Duration::from_millis(500));
+            loop {
+                interval.tick().await;
+                let load = GatewayLoad { online: 1, ..GatewayLoad::default() };
+                if loads.send(WatchAssignmentsRequest { kind: Some(Up::Load(load)) }).await.is_err() {
+                    return;
+                }
+            }
+        });
         let mut gateway = Self {
+            beat,
             name: name.to_owned(),
             client,
             context: context.clone(),

@@ -1,0 +1,84 @@
+//! Those who meet, as the index finds them.
+
+use super::{
+    language::{self, Language},
+    ticket::{Ticket, Wish},
+};
+
+/// Those who meet. Of the strangers, seat 1 is the one who has waited longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Seats 1 and 2.
+    pub(crate) strangers: [Ticket; 2],
+    /// Seat 3, in spy mode.
+    pub(crate) spy: Option<Box<Ticket>>,
+}
+
+/// Why they met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// They share an interest.
+    Interest,
+    /// At least one would rather have met somebody else, until their patience was over.
+    Widened,
+    /// Neither looked for anything.
+    Anybody,
+    /// A question is discussed.
+    Spy,
+    /// They met before, and both asked for it.
+    Again,
+}
+
+impl Match {
+    /// Of two tickets, whichever waited longer first.
+    #[must_use]
+    pub(crate) fn of(one: Ticket, other: Ticket) -> Self {
+        let strangers = if one.place() <= other.place() { [one, other] } else { [other, one] };
+        Self { strangers, spy: None }
+    }
+
+    /// Of one who asks, and two.
+    #[must_use]
+    pub(crate) fn watched(spy: Ticket, one: Ticket, other: Ticket) -> Self {
+        Self { spy: Some(Box::new(spy)), ..Self::of(one, other) }
+    }
+
+    /// All, by seat.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = &Ticket> + Clone {
+        self.strangers.iter().chain(self.spy.as_deref())
+    }
+
+    /// All, by seat.
+    pub(crate) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
+        self.strangers.into_iter().chain(self.spy.map(|spy| *spy))
+    }
+
+    /// The first of seat 1's languages that all have in common who name any.
+    #[must_use]
+    pub(crate) fn language(&self) -> Option<Language> {
+        language::common(self.tickets().map(|ticket| ticket.languages.as_slice())).flatten()
+    }
+
+    /// Whether two discuss a question, be it a stranger's or the operator's.
+    #[must_use]
+    pub(crate) fn discusses(&self) -> bool {
+        self.strangers.iter().all(|ticket| ticket.wish == Wish::Discuss)
+    }
+
+    /// Why they met.
+    #[must_use]
+    pub(crate) fn outcome(&self) -> Outcome {
+        let [one, other] = &self.strangers;
+        if self.discusses() {
+            Outcome::Spy
+        } else if matches!(one.wish, Wish::Again(_)) {
+            Outcome::Again
+        } else if one.shares(other) {
+            Outcome::Interest
+        } else if one.meets_anybody_at() == Some(0) && other.meets_anybody_at() == Some(0) {
+            Outcome::Anybody
+        } else {
+            Outcome::Widened
+        }
+    }
+}
