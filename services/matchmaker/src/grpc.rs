@@ -215,10 +215,10 @@ async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelRespo
         place.entry.parse().map_err(|_| Error::Invalid("an entry is named by two numbers with a dash"))?;
     let ticket = TicketId::try_from(&request.ticket);
     let ticket = ticket.map_err(|_| Error::Invalid("a ticket's id has 16 bytes"))?;
-    let cancelled = replica.pool.cancel(&shard, entry).await?;
+    let cancelled = replica.pool.cancel(&shard, entry, ticket).await?;
     if !cancelled && !shard.is_first() {
-        // It may have gone there.
-        replica.pool.withdraw(&shard.sibling(0), ticket).await?;
+        // It may have gone there, where it has another entry.
+        replica.pool.cancel(&shard.sibling(0), entry, ticket).await?;
     }
     Ok(CancelResponse { cancelled })
 }

@@ -165,7 +165,7 @@ mod tests {
     /// Arrivals at time 0, and after how long each was paired, left, or is still there.
     fn history(paired: &[u64], left: &[u64], waiting: usize) -> History {
         let mut history = History::default();
-        let mut arrive = |history: &mut History| {
+        let arrive = |history: &mut History| {
             let mut ticket = ticket(0);
             history.arrived(&mut ticket);
             ticket

@@ -18,6 +18,8 @@
 //! once, and when it has held nothing for a while it is removed.
 
 mod dispatch;
+#[cfg(test)]
+mod model;
 mod oldest;
 mod pairing;
 mod round;

@@ -82,11 +82,6 @@ impl Round {
     /// Takes in an entry of the shard's stream at `now` (milliseconds since the Unix epoch).
     pub(super) fn take_in(&mut self, entry: Entry, now: u64, is_banned: impl Fn(&Ticket) -> bool) {
         match entry.kind {
-            EntryKind::Cancelled(ticket) => {
-                let ticket = self.index.remove(ticket);
-                self.left(ticket.as_ref(), now);
-                self.finished.push(entry.id);
-            }
             EntryKind::Withdrawn(ticket) => {
                 let ticket = self.index.remove_by_id(ticket, now);
                 self.left(ticket.as_ref(), now);
@@ -348,9 +343,13 @@ mod tests {
             round.take_in(Entry { id: id(number), kind }, 100, |_| false);
         }
         round.take_in(again, 100, |_| false);
-        round.take_in(Entry { id: id(10), kind: EntryKind::Cancelled(id(1)) }, 100, |_| false);
+        round.take_in(
+            Entry { id: id(10), kind: EntryKind::Withdrawn(chassis::id::TicketId([1; 16])) },
+            100,
+            |_| false,
+        );
         let batch = round.next_batch(10, 100, |_| false).expect("something to do");
-        assert_eq!(batch.finished, [id(8), id(9), id(7), id(10)]);
+        assert_eq!(batch.finished, [id(8), id(9), id(7), id(1), id(10)]);
         assert_eq!((round.waiting(), batch.steps.len()), (0, 0));
         assert!(round.next_batch(10, 100, |_| false).is_none());
     }

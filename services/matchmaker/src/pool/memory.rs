@@ -139,20 +139,12 @@ impl Pool for Memory {
         Ok(entries.map(|entries| Enqueued { entries, generation }))
     }
 
-    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()> {
-        let now = self.clock.unix_ms();
-        self.with(|state| state.slice(shard).tickets.add(now, EntryKind::Withdrawn(ticket)));
-        Ok(())
-    }
-
-    async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool> {
+    async fn cancel(&self, shard: &Shard, entry: EntryId, ticket: TicketId) -> Result<bool> {
         let now = self.clock.unix_ms();
         Ok(self.with(|state| {
             let tickets = &mut state.slice(shard).tickets;
             let was_there = tickets.remove(entry).is_some();
-            if was_there {
-                tickets.add(now, EntryKind::Cancelled(entry));
-            }
+            tickets.add(now, EntryKind::Withdrawn(ticket));
             was_there
         }))
     }

@@ -77,9 +77,7 @@ pub struct Entry {
 pub enum EntryKind {
     /// Somebody waits: the encoded `stroll.v1.Ticket`.
     Ticket(Bytes),
-    /// The ticket that was this entry was taken back.
-    Cancelled(EntryId),
-    /// The ticket with this id is not wanted any more, wherever it is.
+    /// The ticket with this id is not wanted any more, whatever its entry.
     Withdrawn(TicketId),
     /// Nothing that this version can read.
     Unreadable,
@@ -165,11 +163,9 @@ pub trait Pool: Send + Sync + 'static {
     /// an owner until it was closed.
     async fn enqueue(&self, shard: &Shard, tickets: &[Bytes]) -> Result<Option<Enqueued>>;
 
-    /// Tells a shard's owner that a ticket is not wanted any more, wherever its entry is.
-    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()>;
-
-    /// Takes a ticket out; false if it was already gone. The owner hears of it by an entry.
-    async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool>;
+    /// Takes a ticket out; false if its entry was already gone. In any case the owner hears that it isn't wanted, because it
+    /// may be there by another entry.
+    async fn cancel(&self, shard: &Shard, entry: EntryId, ticket: TicketId) -> Result<bool>;
 
     /// Makes `owner` the shard's owner for the time of `lease`, with a new epoch, unless it has an owner.
     async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>>;

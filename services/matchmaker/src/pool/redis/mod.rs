@@ -48,7 +48,6 @@ pub struct Redis {
 struct Scripts {
     enqueue: Script,
     cancel: Script,
-    withdraw: Script,
     acquire: Script,
     renew: Script,
     release: Script,
@@ -70,7 +69,6 @@ impl Scripts {
         Self {
             enqueue: Script::new(include_str!("enqueue.lua")),
             cancel: Script::new(include_str!("cancel.lua")),
-            withdraw: Script::new(include_str!("withdraw.lua")),
             acquire: Script::new(include_str!("acquire.lua")),
             renew: Script::new(include_str!("renew.lua")),
             release: Script::new(include_str!("release.lua")),
@@ -168,14 +166,9 @@ impl Pool for Redis {
         Ok(entries.transpose()?.map(|entries| Enqueued { entries, generation }))
     }
 
-    async fn withdraw(&self, shard: &Shard, ticket: TicketId) -> Result<()> {
-        let mut script = self.scripts.withdraw.key(self.keys.tickets(shard));
-        self.connections.invoke(script.arg(&ticket.0)).await
-    }
-
-    async fn cancel(&self, shard: &Shard, entry: EntryId) -> Result<bool> {
+    async fn cancel(&self, shard: &Shard, entry: EntryId, ticket: TicketId) -> Result<bool> {
         let mut script = self.scripts.cancel.key(self.keys.tickets(shard));
-        self.connections.invoke(script.arg(entry.to_string())).await
+        self.connections.invoke(script.arg(entry.to_string()).arg(&ticket.0)).await
     }
 
     async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>> {

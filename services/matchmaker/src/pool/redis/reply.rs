@@ -44,12 +44,7 @@ impl Raw {
         let id = self.id;
         let kind = match self.field(b"t") {
             Some(ticket) => EntryKind::Ticket(ticket),
-            None => {
-                let cancelled = self.cancelled().map(EntryKind::Cancelled);
-                cancelled
-                    .or_else(|| self.withdrawn().map(EntryKind::Withdrawn))
-                    .unwrap_or(EntryKind::Unreadable)
-            }
+            None => self.withdrawn().map_or(EntryKind::Unreadable, EntryKind::Withdrawn),
         };
         Entry { id, kind }
     }
@@ -71,10 +66,6 @@ impl Raw {
 
     fn field(&self, name: &[u8]) -> Option<Bytes> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone())
-    }
-
-    fn cancelled(&self) -> Option<EntryId> {
-        std::str::from_utf8(&self.field(b"c")?).ok()?.parse().ok()
     }
 
     fn withdrawn(&self) -> Option<TicketId> {
@@ -148,19 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_tickets_cancellations_or_unreadable() {
+    fn entries_are_tickets_withdrawals_or_unreadable() {
         let entries = read(&[
             entry("1-0", &["t", "x"]),
-            entry("2-0", &["c", "1-0"]),
             entry("3-0", &["w", "0123456789abcdef"]),
             entry("4-0", &["w", "short"]),
             entry("5-0", &["z", ""]),
         ]);
         let kinds: Vec<_> = entries.into_iter().map(|raw| raw.into_entry().kind).collect();
-        let first = EntryId { ms: 1, seq: 0 };
         let expected = [
             EntryKind::Ticket("x".into()),
-            EntryKind::Cancelled(first),
             EntryKind::Withdrawn(TicketId(*b"0123456789abcdef")),
             EntryKind::Unreadable,
             EntryKind::Unreadable,
