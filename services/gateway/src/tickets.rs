@@ -8,7 +8,7 @@ use chassis::{
     Tasks,
     backoff::Backoff,
     grpc::{self, Channel},
-    id::TicketId,
+    id::{Alias, TicketId},
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -22,13 +22,11 @@ use tracing::{Instrument as _, Span, debug, warn};
 
 use crate::{
     hub::Hub,
-    protocol::{Code, Mode, Refusal},
-    session::{Place, Wanted},
+    protocol::{Aim, Code, Find, Mode, Refusal},
+    session::{Enqueued, Place, Told, Wanted},
     slot::Slot,
 };
 
-/// The only section, until operators can name others.
-const SECTION: &str = "main";
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long a new wish is tried before the client is told that it can't be had. Above the time in which a dead process is
@@ -80,11 +78,12 @@ impl Tickets {
     /// Puts a ticket into the pool in the background; the session hears how it went.
     pub fn enqueue(&self, hub: &Arc<Hub>, slot: &Arc<Slot>, subject: Subject, wanted: Wanted) {
         self.held.insert(wanted.ticket, Arc::clone(slot));
-        if wanted.told {
+        let told = wanted.told != Told::Nothing;
+        if told {
             hub.metrics.again();
         }
-        let (ticket, told, after) = (wanted.ticket, wanted.told, Duration::from_millis(wanted.after_ms));
-        let message = message(hub, subject, wanted);
+        let (ticket, after) = (wanted.ticket, Duration::from_millis(wanted.after_ms));
+        let message = message(hub, slot, subject, wanted);
         let (hub, slot) = (Arc::clone(hub), Arc::clone(slot));
         let (tasks, hard) = (hub.context.tasks.clone(), hub.context.drain.hard());
         let work = async move {
@@ -105,7 +104,7 @@ impl Tickets {
         ticket: TicketId,
         told: bool,
         message: Ticket,
-    ) -> Option<Result<Place, Refusal>> {
+    ) -> Option<Result<Enqueued, Refusal>> {
         let mut backoff =
             Backoff::new(Duration::from_millis(100), Duration::from_secs(2), hub.context.random.clone());
         let mut failing = false;
@@ -118,11 +117,15 @@ impl Tickets {
             match grpc::retry(&hub.context, BUDGET, once).await {
                 Ok(response) => {
                     let response = response.into_inner();
-                    let outcome = response.results.into_iter().next().and_then(|result| result.outcome);
-                    let Some(Outcome::Place(TicketPlace { shard, entry })) = outcome else {
+                    let result = response.results.into_iter().next().unwrap_or_default();
+                    let Some(Outcome::Place(TicketPlace { shard, entry })) = result.outcome else {
                         return Some(Err(refusal(&Status::resource_exhausted("not put in"))));
                     };
-                    return Some(Ok(Place { shard, entry, generation: response.generation }));
+                    return Some(Ok(Enqueued {
+                        place: Place { shard, entry, generation: response.generation },
+                        estimate_ms: result.estimate_ms,
+                        anybody_estimate_ms: result.anybody_estimate_ms,
+                    }));
                 }
                 // One that the client was told of is not given up while it is wanted.
                 Err(status) if told && may_be_tried_again(&status) => {
@@ -206,27 +209,38 @@ impl Tickets {
     }
 }
 
-fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
-    let Wanted { ticket, find, since_unix_ms, told: _, after_ms: _ } = wanted;
-    Ticket {
-        id: ticket.to_bytes(),
+fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
+    let numbers = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.0).collect();
+    let Find { mode, section, aim, interests, languages, patience_ms, only_interests } = wanted.find;
+    let mut ticket = Ticket {
+        id: wanted.ticket.to_bytes(),
         gateway: hub.id.clone(),
         subject: Some(subject),
-        mode: match find.mode {
+        mode: match mode {
             Mode::Text => ProtoMode::Text,
             Mode::Video => ProtoMode::Video,
         }
         .into(),
-        section: SECTION.to_owned(),
-        interests: find.interests,
-        languages: find.languages,
-        patience_ms: find.patience_ms,
-        only_interests: find.only_interests,
-        since_unix_ms,
+        section: section.name().to_owned(),
+        interests,
+        languages,
+        patience_ms,
+        only_interests,
+        since_unix_ms: wanted.since_unix_ms,
         zone: hub.config.zone.clone(),
+        aliases: numbers(hub.context.secret.session_aliases(slot.id)),
+        blocked: numbers(wanted.blocked),
+        met_lately: numbers(wanted.met_lately),
         traceparent: chassis::grpc::traceparent(&Span::current()),
         ..Ticket::default()
+    };
+    match aim {
+        Aim::Talk => {}
+        Aim::Ask(question) => ticket.ask = question.0,
+        Aim::Discuss => ticket.discuss = true,
+        Aim::Again { token, .. } => ticket.again = token.reveal().to_vec().into(),
     }
+    ticket
 }
 
 fn may_be_tried_again(status: &Status) -> bool {

@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
+    Redacted,
     backoff::Backoff,
-    id::{ChatId, Epoch, Seat, TicketId},
+    id::{Alias, ChatId, Epoch, Seat, TicketId},
 };
 use stroll_proto::v1::{
     Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse,
@@ -140,5 +141,7 @@ fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
         question: none_if_empty(assignment.question),
         initiator: assignment.initiator,
         traceparent: assignment.traceparent,
+        strangers: assignment.strangers.into_iter().map(Alias).collect(),
+        again: <[u8; 16]>::try_from(&*assignment.again).ok().map(Redacted::new),
     })
 }
