@@ -80,7 +80,8 @@ impl Hub {
     pub fn start(context: &Context, config: Public, matchmaker: Channel, moderation: Channel) -> Arc<Self> {
         let (news, from_relays) = mpsc::channel(RELAY_NEWS);
         let metrics = Metrics::new();
-        let id = format!("gateway-{}", SessionId::new(&context.random));
+        // Short, since each ticket in the pool bears it.
+        let id = format!("gateway-{:016x}", u64::from_be_bytes(context.random.bytes()));
         let relays = Relays::new(context.clone(), id.clone(), metrics.clone(), news);
         let hub = Arc::new(Self {
             admission: Admission::new(&config.limits),
@@ -378,6 +379,17 @@ impl Hub {
         // Also what was put into one that was never announced here.
         for slot in self.all_slots() {
             self.tell(&slot, |session, _| session.on_generation(|held| held != generation));
+        }
+    }
+
+    /// The pool may have dropped what this gateway has waiting.
+    pub fn put_in_again(self: &Arc<Self>) {
+        warn!(
+            waiting = self.load().waiting,
+            "matchmakers have not heard of this gateway for a while, putting those that wait in again"
+        );
+        for slot in self.all_slots() {
+            self.tell(&slot, |session, _| session.on_forgotten());
         }
     }
 

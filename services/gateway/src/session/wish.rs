@@ -141,6 +141,11 @@ impl Session {
         }
     }
 
+    /// The pool may have dropped the ticket: put it in again. If it is still there, the pool keeps only one of the two.
+    pub fn on_forgotten(&mut self) -> Vec<Effect> {
+        self.on_generation(|_| true)
+    }
+
     /// Time passed while waiting. The client is told once that the search widened; and a wish to meet the same stranger
     /// again ends at its time, whatever the other one wished.
     pub(super) fn while_waiting(&mut self, env: &Env<'_>) -> Vec<Effect> {

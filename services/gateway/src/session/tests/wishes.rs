@@ -270,3 +270,14 @@ fn what_was_told_of_a_search_holds_when_its_ticket_goes_in_again() {
     assert_eq!(stage.enqueued(&again, Ok(place("2"))), []);
     assert_eq!(stage.time(), [], "told once");
 }
+
+#[test]
+fn what_the_pool_may_have_dropped_goes_in_again_under_the_same_ticket() {
+    let mut stage = Stage::new();
+    let wanted = stage.find();
+    assert_eq!(stage.session.on_forgotten(), [], "it is on its way");
+    stage.enqueued(&wanted, Ok(place("1")));
+    let effects = stage.session.on_forgotten();
+    assert!(matches!(&effects[..], [Effect::Enqueue(again)] if again.ticket == wanted.ticket));
+    assert_eq!(stage.session.on_forgotten(), [], "once");
+}
