@@ -88,7 +88,7 @@ impl Hub {
             stats: Stats::default(),
             farewells: Semaphore::new(FAREWELLS),
             sessions: DashMap::new(),
-            tickets: Tickets::new(matchmaker),
+            tickets: Tickets::new(matchmaker, metrics.to_matchmakers.clone()),
             relays: Arc::new(relays),
             bans: Bans::follow(context, moderation),
             deadlines: Mutex::default(),
@@ -107,6 +107,7 @@ impl Hub {
         tasks.spawn("ban news", Arc::clone(&hub).follow_bans());
         tasks.spawn("sweeper", Arc::clone(&hub).sweep());
         tasks.spawn("watch", crate::watch::follow(Arc::clone(&hub)));
+        crate::tickets::start_workers(&hub);
         hub
     }
 

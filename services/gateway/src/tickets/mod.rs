@@ -1,29 +1,43 @@
 //! The tickets that this gateway holds, and the calls that put them into the pool and take them out.
 //!
+//! Tickets go in by batches that grow with load: a few workers take what is queued, and while their calls are under way the next
+//! ones queue up. A lonely ticket goes at once.
+//!
 //! Invariant (I1): a ticket that is not in this table is not waiting, whatever the pool says.
 
-use std::{sync::Arc, time::Duration};
+mod queue;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use chassis::{
     Tasks,
-    backoff::Backoff,
     grpc::{self, Channel},
     id::{Alias, TicketId},
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use stroll_proto::v1::{
-    CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace, enqueue_result::Outcome,
+    CancelRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace,
     matchmaker_service_client::MatchmakerServiceClient,
 };
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tonic::{Code as GrpcCode, Status};
-use tracing::{Instrument as _, Span, debug, warn};
+use tracing::{Span, debug};
 
+use self::queue::{Job, Queue};
+pub use self::worker::start_workers;
 use crate::{
     hub::Hub,
-    protocol::{Aim, Code, Find, Mode, Refusal},
-    session::{Enqueued, Place, Told, Wanted},
+    metrics::Depth,
+    protocol::{Aim, Find, Mode},
+    session::{Place, Told, Wanted},
     slot::Slot,
 };
 
@@ -40,8 +54,11 @@ const MAX_PAST_GENERATIONS: usize = 64;
 pub struct Tickets {
     matchmaker: MatchmakerServiceClient<Channel>,
     held: DashMap<TicketId, Arc<Slot>>,
+    queue: Queue,
     generations: Mutex<Generations>,
     calls: TaskTracker,
+    /// The last call to put tickets in failed, and that was said.
+    failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,14 +69,16 @@ struct Generations {
 }
 
 impl Tickets {
-    /// None yet.
+    /// None yet. What waits to be put in is counted in `depth`.
     #[must_use]
-    pub fn new(matchmaker: Channel) -> Self {
+    pub fn new(matchmaker: Channel, depth: Depth) -> Self {
         Self {
             matchmaker: MatchmakerServiceClient::new(matchmaker),
             held: DashMap::new(),
+            queue: Queue::new(depth),
             generations: Mutex::default(),
             calls: TaskTracker::new(),
+            failing: AtomicBool::new(false),
         }
     }
 
@@ -82,65 +101,36 @@ impl Tickets {
         if told {
             hub.metrics.again();
         }
-        let (ticket, after) = (wanted.ticket, Duration::from_millis(wanted.after_ms));
-        let message = message(hub, slot, subject, wanted);
-        let (hub, slot) = (Arc::clone(hub), Arc::clone(slot));
-        let (tasks, hard) = (hub.context.tasks.clone(), hub.context.drain.hard());
-        let work = async move {
-            tokio::time::sleep(after).await;
-            let outcome = hub.tickets().put(&hub, ticket, told, message).await;
-            if let Some(outcome) = outcome {
-                hub.tell(&slot, |session, _| session.on_enqueued(ticket, outcome));
-                hub.reconsider(&slot);
-            }
+        let after = Duration::from_millis(wanted.after_ms);
+        let job = Job {
+            ticket: wanted.ticket,
+            slot: Arc::clone(slot),
+            told,
+            give_up: Instant::now() + after + BUDGET,
+            message: message(hub, slot, subject, wanted),
         };
-        self.spawn(&tasks, "enqueue", hard, work.instrument(Span::current()));
+        if after.is_zero() {
+            self.queue.push(job, |ticket| self.is_held(ticket));
+        } else {
+            Self::enqueue_later(hub, vec![job], after);
+        }
     }
 
-    /// Tries until the pool has it, or a new wish's time is over, or nobody holds the ticket any more.
-    async fn put(
-        &self,
-        hub: &Hub,
-        ticket: TicketId,
-        told: bool,
-        message: Ticket,
-    ) -> Option<Result<Enqueued, Refusal>> {
-        let mut backoff =
-            Backoff::new(Duration::from_millis(100), Duration::from_secs(2), hub.context.random.clone());
-        let mut failing = false;
-        while self.held.contains_key(&ticket) {
-            let once = || {
-                let request = grpc::request(EnqueueRequest { tickets: vec![message.clone()] }, DEADLINE);
-                let mut matchmaker = self.matchmaker();
-                async move { matchmaker.enqueue(request).await }
-            };
-            match grpc::retry(&hub.context, BUDGET, once).await {
-                Ok(response) => {
-                    let response = response.into_inner();
-                    let result = response.results.into_iter().next().unwrap_or_default();
-                    let Some(Outcome::Place(TicketPlace { shard, entry })) = result.outcome else {
-                        return Some(Err(refusal(&Status::resource_exhausted("not put in"))));
-                    };
-                    return Some(Ok(Enqueued {
-                        place: Place { shard, entry, generation: response.generation },
-                        estimate_ms: result.estimate_ms,
-                        anybody_estimate_ms: result.anybody_estimate_ms,
-                    }));
-                }
-                // One that the client was told of is not given up while it is wanted.
-                Err(status) if told && may_be_tried_again(&status) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
-                    }
-                    backoff.pause().await;
-                }
-                Err(status) => return Some(Err(refusal(&status))),
+    /// Nothing is under way meanwhile, so a drain does not wait for it.
+    fn enqueue_later(hub: &Arc<Hub>, jobs: Vec<Job>, pause: Duration) {
+        let (later, hard) = (Arc::clone(hub), hub.context.drain.hard());
+        hub.context.tasks.spawn("ticket pause", async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = hard => return,
             }
-            if hub.context.drain.is_draining() {
-                break;
-            }
-        }
-        None
+            let tickets = later.tickets();
+            jobs.into_iter().for_each(|job| tickets.queue.push(job, |ticket| tickets.is_held(ticket)));
+        });
+    }
+
+    fn is_held(&self, ticket: TicketId) -> bool {
+        self.held.contains_key(&ticket)
     }
 
     /// The ticket is not held any more. What the pool has of it is taken out in the background: if that fails, the
@@ -231,7 +221,7 @@ fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
         aliases: numbers(hub.context.secret.session_aliases(slot.id)),
         blocked: numbers(wanted.blocked),
         met_lately: numbers(wanted.met_lately),
-        traceparent: chassis::grpc::traceparent(&Span::current()),
+        traceparent: grpc::traceparent(&Span::current()),
         ..Ticket::default()
     };
     match aim {
@@ -241,20 +231,4 @@ fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
         Aim::Again { token, .. } => ticket.again = token.reveal().to_vec().into(),
     }
     ticket
-}
-
-fn may_be_tried_again(status: &Status) -> bool {
-    grpc::is_transient(status) || status.code() == GrpcCode::ResourceExhausted
-}
-
-fn refusal(status: &Status) -> Refusal {
-    match status.code() {
-        GrpcCode::ResourceExhausted => {
-            Refusal::new(Code::Busy, "too many people wait at the moment").retry_after(5_000)
-        }
-        _ => {
-            warn!(code = ?status.code(), cause = status.message(), "a ticket could not be put into the pool");
-            Refusal::new(Code::Unavailable, "nobody can be looked for at the moment").retry_after(2_000)
-        }
-    }
 }
