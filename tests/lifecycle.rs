@@ -49,7 +49,9 @@ async fn a_draining_gateway_is_not_ready_lets_idle_sockets_go_and_a_chat_go_on()
 async fn everything_wrong_with_the_settings_is_said_at_once() {
     let arguments =
         ["--listen", "nowhere", "--colour", "blue", "--secret", "c2hvcnQ=", "--origins", "nonsense"];
-    let mut gateway = Process::start("stroll-gateway", &arguments, &[("STROLL_FINDS_PER_SESSION", "many")]);
+    let environment =
+        [("STROLL_FINDS_PER_SESSION", "many"), ("STROLL_SECTIONS", "day,day"), ("STROLL_PATIENCE", "long")];
+    let mut gateway = Process::start("stroll-gateway", &arguments, &environment);
     assert_eq!(gateway.ended().await.code(), Some(64));
     let said = gateway.logs("--colour").await + &gateway.log().join("\n");
     for part in [
@@ -58,6 +60,8 @@ async fn everything_wrong_with_the_settings_is_said_at_once() {
         "--secret",
         "--origins",
         "STROLL_FINDS_PER_SESSION",
+        "STROLL_SECTIONS",
+        "STROLL_PATIENCE",
         "--matchmaker",
         "--moderation",
     ] {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stroll_tests::{
     cluster::Single,
     eventually, http,
-    stranger::{Stranger, meet},
+    stranger::{Stranger, meet, wish},
 };
 use tokio_tungstenite::tungstenite::{
     Error, Message,
@@ -57,6 +57,68 @@ async fn shared_interests_and_language_are_told_as_each_typed_them() {
     assert_eq!((&to_one["language"], &to_two["language"]), (&json!("en"), &json!("en")));
     assert_eq!((&to_one["role"], &to_one["mode"]), (&json!("stranger"), &json!("text")));
     assert_ne!(to_one["initiator"], to_two["initiator"]);
+}
+
+#[tokio::test]
+async fn sections_are_told_where_there_is_a_choice_and_others_are_refused() {
+    let stroll = Single::start(&["--sections", "main,night-owls"]).await;
+    let mut one = Stranger::connect(stroll.gateway, &[]).await.expect("a handshake");
+    one.send(json!({"type": "hello", "adult": true, "terms": true})).await;
+    assert_eq!(one.expect("welcome").await["sections"], json!(["main", "night-owls"]));
+    one.send(wish(json!({"section": "day"}))).await;
+    one.refused("bad_value").await;
+    one.find_with(json!({"section": "main"})).await;
+    let plain = Single::start(&[]).await;
+    let mut two = Stranger::connect(plain.gateway, &[]).await.expect("a handshake");
+    two.send(json!({"type": "hello"})).await;
+    assert!(two.expect("welcome").await.get("sections").is_none());
+}
+
+#[tokio::test]
+async fn a_search_that_widens_is_told_when_the_patience_ends() {
+    let stroll = Single::start(&["--patience", "700ms"]).await;
+    let mut one = Stranger::arrive(stroll.gateway).await;
+    for (fields, patience_ms) in
+        [(json!({"interests": ["tea"]}), 700), (json!({"interests": ["tea"], "patience_ms": 300}), 300)]
+    {
+        let asked = tokio::time::Instant::now();
+        let waiting = one.find_with(fields).await;
+        assert_eq!((&waiting["patience_ms"], waiting.get("widened")), (&json!(patience_ms), None));
+        assert_eq!(one.expect("waiting").await["widened"], json!(true));
+        let waited = asked.elapsed();
+        assert!(waited >= Duration::from_millis(patience_ms), "{waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_spy_mode_only_text_and_one_of_the_two_wishes_make_sense() {
+    let stroll = Single::start(&[]).await;
+    let mut one = Stranger::arrive(stroll.gateway).await;
+    for bad in [
+        json!({"ask": "why?"}),
+        json!({"ask": "Is tea a soup?", "discuss": true}),
+        json!({"ask": "Is tea a soup?", "mode": "video"}),
+        json!({"discuss": true, "mode": "video"}),
+    ] {
+        one.send(wish(bad)).await;
+        one.refused("bad_value").await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_chat_brings_a_token_to_come_back_with() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    let before = one.session.clone();
+    assert_eq!(one.leave_with(json!({"block": true})).await["by"], "you");
+    assert_ne!(one.session, before);
+    assert!(two.expect("ended").await["session"].is_string());
+    one.send(json!({"type": "again"})).await;
+    one.refused("not_now").await;
+    let hello = json!({"type": "hello", "session": one.session});
+    let mut back = Stranger::arrive_with(stroll.gateway, hello).await;
+    assert_eq!(one.closed().await, Some(4004), "the same session");
+    back.find().await;
 }
 
 #[tokio::test]

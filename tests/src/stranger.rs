@@ -161,7 +161,29 @@ impl Stranger {
 
     /// Asks for anybody, and waits until the pool has the ticket.
     pub async fn find(&mut self) {
-        self.send(json!({"type": "find", "mode": "text", "interests": [], "languages": []})).await;
+        self.find_with(json!({"interests": [], "languages": []})).await;
+    }
+
+    /// Asks for somebody, in text unless these fields say otherwise, and waits until the pool has the ticket. Returns `waiting`.
+    pub async fn find_with(&mut self, fields: Value) -> Value {
+        self.send(wish(fields)).await;
+        self.expect("waiting").await
+    }
+
+    /// Leaves the chat, and returns `ended`, whose token is the one to come back with. With `block`, these two never meet again.
+    ///
+    /// # Panics
+    /// If the end brings no token.
+    pub async fn leave_with(&mut self, fields: Value) -> Value {
+        self.send(with(json!({"type": "leave"}), fields)).await;
+        let ended = self.expect("ended").await;
+        ended["session"].as_str().expect("a token").clone_into(&mut self.session);
+        ended
+    }
+
+    /// Asks to meet the same stranger again, and waits until the pool has the ticket.
+    pub async fn again(&mut self) {
+        self.send(json!({"type": "again"})).await;
         self.expect("waiting").await;
     }
 
@@ -196,6 +218,20 @@ impl Stranger {
     pub async fn is_heard(&mut self) {
         assert_eq!(self.expect("ack").await["seq"], self.sent);
     }
+}
+
+/// A `find` in text, with more fields.
+#[must_use]
+pub fn wish(fields: Value) -> Value {
+    with(json!({"type": "find", "mode": "text"}), fields)
+}
+
+fn with(mut frame: Value, fields: Value) -> Value {
+    let (Some(frame_fields), Value::Object(fields)) = (frame.as_object_mut(), fields) else {
+        panic!("fields are an object")
+    };
+    frame_fields.extend(fields);
+    frame
 }
 
 /// Two strangers meet, each at a gateway.

@@ -78,6 +78,17 @@ id!(
     AddressHash
 );
 
+/// A keyed hash of a session, by which others remember whom they met or never want to meet again. Who is that to whom is
+/// nobody's business, so its Debug shows nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Alias(pub u64);
+
+impl fmt::Debug for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("REDACTED")
+    }
+}
+
 /// One participant's place in a chat, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat(pub u8);

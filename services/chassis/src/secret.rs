@@ -16,7 +16,10 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::{Random, id::AddressHash};
+use crate::{
+    Random,
+    id::{AddressHash, Alias, SessionId},
+};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Purpose {
     Resume,
     /// Hashes network addresses. Never leaves the cluster.
     Address,
+    /// Hashes sessions, for others to remember them by. Never leaves the cluster in clear.
+    Alias,
 }
 
 impl Purpose {
@@ -38,6 +43,7 @@ impl Purpose {
             Self::Session => b"stroll v1 session",
             Self::Resume => b"stroll v1 resume",
             Self::Address => b"stroll v1 address",
+            Self::Alias => b"stroll v1 alias",
         }
     }
 }
@@ -70,6 +76,7 @@ struct Keys {
     session: XChaCha20Poly1305,
     resume: XChaCha20Poly1305,
     address: [u8; 32],
+    alias: [u8; 32],
 }
 
 impl Secret {
@@ -129,6 +136,13 @@ impl Secret {
         let network = network_of(address);
         self.0.iter().map(|keys| keys.address_hash(&network)).collect()
     }
+
+    /// Keyed hashes of a session, one per known secret, the signing one's first. Who remembers the first of them still
+    /// knows the session after a rotation, as long as the older secret is known.
+    #[must_use]
+    pub fn session_aliases(&self, session: SessionId) -> Vec<Alias> {
+        self.0.iter().map(|keys| keys.alias(session)).collect()
+    }
 }
 
 /// The bytes of an address that tell one subscriber from another.
@@ -153,6 +167,7 @@ impl Keys {
             session: XChaCha20Poly1305::new(&key(Purpose::Session).into()),
             resume: XChaCha20Poly1305::new(&key(Purpose::Resume).into()),
             address: key(Purpose::Address),
+            alias: key(Purpose::Alias),
         }
     }
 
@@ -174,6 +189,13 @@ impl Keys {
         let mut short = [0; 16];
         short.copy_from_slice(&hash[..16]);
         AddressHash(short)
+    }
+
+    fn alias(&self, session: SessionId) -> Alias {
+        let hash: [u8; MAC_LEN] = hmac_of(&self.alias, &session.0).finalize().into_bytes().into();
+        let mut short = [0; 8];
+        short.copy_from_slice(&hash[..8]);
+        Alias(u64::from_be_bytes(short))
     }
 }
 
@@ -257,6 +279,18 @@ mod tests {
         assert_ne!(hash("2001:db8:1:2::1"), hash("2001:db8:1:3::1"));
         assert_eq!(hash("::ffff:192.0.2.1"), hash("192.0.2.1"));
         assert_ne!(hash("192.0.2.1"), hash("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_session_is_known_by_its_alias_also_after_a_rotation() {
+        let (old, new, both) = (secret(OLD), secret(NEW), secret(&format!("{NEW},{OLD}")));
+        let session = SessionId([1; 16]);
+        let [before] = old.session_aliases(session)[..] else { panic!("one secret, one alias") };
+        let [after] = new.session_aliases(session)[..] else { panic!("one secret, one alias") };
+        assert_ne!(before, after);
+        assert_eq!(both.session_aliases(session), [after, before], "the signing one's first");
+        assert_ne!(old.session_aliases(SessionId([2; 16])), [before]);
+        assert_eq!(format!("{before:?}"), "REDACTED");
     }
 
     #[test]

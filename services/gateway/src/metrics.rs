@@ -24,11 +24,14 @@ pub struct Metrics {
     overdue: Counter<u64>,
     relays: UpDownCounter<i64>,
     matched: Histogram<f64>,
+    batches: Histogram<u64>,
     /// What waits to be sent to clients, in all sockets' queues.
     pub to_clients: Depth,
     /// What waits to be sent to relays, in all streams' queues.
     pub to_relays: Depth,
-    /// Keeps the instrument that reads the two.
+    /// Tickets that wait to be put into the pool.
+    pub to_matchmakers: Depth,
+    /// Keeps the instrument that reads the three.
     _outgoing: ObservableGauge<i64>,
 }
 
@@ -53,13 +56,17 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let meter = global::meter("stroll-gateway");
-        let (to_clients, to_relays) = (Depth::default(), Depth::default());
-        let depths = [("clients", to_clients.clone()), ("relays", to_relays.clone())];
+        let (to_clients, to_relays, to_matchmakers) = (Depth::default(), Depth::default(), Depth::default());
+        let depths = [
+            ("clients", to_clients.clone()),
+            ("relays", to_relays.clone()),
+            ("matchmakers", to_matchmakers.clone()),
+        ];
         Self {
             _outgoing: meter
                 .i64_observable_gauge("stroll.gateway.outgoing")
                 .with_unit("{frame}")
-                .with_description("Frames that wait to be sent, by where they go")
+                .with_description("Frames and tickets that wait to be sent, by where they go")
                 .with_callback(move |observer| {
                     for (to, depth) in &depths {
                         observer.observe(depth.0.load(Ordering::Relaxed), &[KeyValue::new("to", *to)]);
@@ -68,6 +75,7 @@ impl Metrics {
                 .build(),
             to_clients,
             to_relays,
+            to_matchmakers,
             sessions: meter
                 .i64_up_down_counter("stroll.gateway.sessions")
                 .with_unit("{session}")
@@ -104,13 +112,19 @@ impl Metrics {
                 .u64_counter("stroll.gateway.tickets.again")
                 .with_unit("{ticket}")
                 .with_description(
-                    "Tickets put into the pool again: the other side did not show up, or the store lost them",
+                    "Tickets put into the pool again: the other side did not show up, or the pool may have lost them",
                 )
                 .build(),
             relays: meter
                 .i64_up_down_counter("stroll.gateway.relays")
                 .with_unit("{stream}")
                 .with_description("Streams to relays")
+                .build(),
+            batches: meter
+                .u64_histogram("stroll.gateway.enqueue.tickets")
+                .with_unit("{ticket}")
+                .with_description("Tickets put into the pool with one call")
+                .with_boundaries(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
                 .build(),
             matched: meter
                 .f64_histogram("stroll.gateway.match.duration")
@@ -169,6 +183,11 @@ impl Metrics {
     /// A ticket went into the pool again.
     pub fn again(&self) {
         self.overdue.add(1, &[]);
+    }
+
+    /// So many tickets go into the pool with one call.
+    pub fn enqueued_at_once(&self, tickets: usize) {
+        self.batches.record(u64::try_from(tickets).unwrap_or(u64::MAX), &[]);
     }
 
     /// A stream to a relay began (1) or ended (-1).

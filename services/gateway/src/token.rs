@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use chassis::{
     Context,
-    id::{ChatId, SessionId},
+    id::{Alias, ChatId, SessionId},
     secret::Purpose,
 };
 use prost::Message as _;
 
-use crate::session::Pairing;
+use crate::session::{Known, Memory, Met, Pairing};
 
 /// How long a session token is good, in milliseconds: 30 days.
 const SESSION_MS: u64 = 30 * 24 * 3_600_000;
@@ -24,6 +24,19 @@ struct SessionClaims {
     consent: bool,
     #[prost(uint64, tag = "3")]
     expires_unix_ms: u64,
+    #[prost(message, repeated, tag = "4")]
+    met: Vec<MetClaims>,
+    #[prost(fixed64, repeated, tag = "5")]
+    blocked: Vec<u64>,
+}
+
+/// In a session token: a stranger whom the session was in a chat with.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct MetClaims {
+    #[prost(fixed64, tag = "1")]
+    stranger: u64,
+    #[prost(uint64, tag = "2")]
+    ended_unix_ms: u64,
 }
 
 /// In a resume token: all that another gateway needs to come back into the chat.
@@ -45,22 +58,17 @@ struct ResumeClaims {
     expires_unix_ms: u64,
 }
 
-/// A session token's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Who it is.
-    pub session: SessionId,
-    /// Whether it has said to be of age and accepted the terms.
-    pub consent: bool,
-}
-
 /// A token that makes its holder the same session again.
 #[must_use]
-pub fn for_session(context: &Context, known: Known) -> String {
+pub fn for_session(context: &Context, known: &Known) -> String {
+    let now_ms = context.clock.unix_ms();
+    let met = known.memory.met_lately(now_ms);
     let claims = SessionClaims {
         session: known.session.to_bytes(),
         consent: known.consent,
-        expires_unix_ms: context.clock.unix_ms() + SESSION_MS,
+        expires_unix_ms: now_ms + SESSION_MS,
+        met: met.map(|met| MetClaims { stranger: met.stranger.0, ended_unix_ms: met.ended_ms }).collect(),
+        blocked: known.memory.blocked().map(|stranger| stranger.0).collect(),
     };
     context.secret.seal(Purpose::Session, &claims.encode_to_vec(), &context.random)
 }
@@ -72,7 +80,9 @@ pub fn read_session(context: &Context, token: &str) -> Option<Known> {
     let claims = SessionClaims::decode(content.as_slice()).ok()?;
     let good = claims.expires_unix_ms > context.clock.unix_ms();
     let session = SessionId::try_from(&claims.session).ok()?;
-    good.then_some(Known { session, consent: claims.consent })
+    let met = |met: MetClaims| Met { stranger: Alias(met.stranger), ended_ms: met.ended_unix_ms };
+    let memory = Memory::new(claims.met.into_iter().map(met), claims.blocked.into_iter().map(Alias));
+    good.then_some(Known { session, consent: claims.consent, memory })
 }
 
 /// A token that brings its holder back into the chat.
@@ -126,7 +136,14 @@ mod tests {
             mode: crate::protocol::Mode::Text,
             initiator: false,
             traceparent: String::new(),
+            strangers: Vec::new(),
+            again: None,
         }
+    }
+
+    /// With nobody remembered.
+    fn known(session: SessionId) -> Known {
+        Known { session, consent: true, memory: Memory::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,7 +155,7 @@ mod tests {
         assert_eq!(read_resume(&context, other, &token), None);
         let changed = token.replacen(&token[40..41], if &token[40..41] == "A" { "B" } else { "A" }, 1);
         assert_eq!(read_resume(&context, own, &changed), None);
-        let session = for_session(&context, Known { session: own, consent: true });
+        let session = for_session(&context, &known(own));
         assert_eq!(read_resume(&context, own, &session), None, "a token of another kind");
         tokio::time::sleep(Duration::from_millis(RESUME_MS)).await;
         assert_eq!(read_resume(&context, own, &token), None);
@@ -148,12 +165,44 @@ mod tests {
     async fn a_session_token_comes_back_until_it_expires_and_a_forged_one_never() {
         let (context, other) =
             (context(), Context::new(Secret::ephemeral(&Random::seeded(2)), Duration::ZERO));
-        let known = Known { session: SessionId([7; 16]), consent: true };
-        let token = for_session(&context, known);
+        let known = known(SessionId([7; 16]));
+        let token = for_session(&context, &known);
         assert_eq!(read_session(&context, &token), Some(known));
         assert_eq!(read_session(&other, &token), None);
         assert_eq!(read_session(&context, "forged"), None);
         tokio::time::sleep(Duration::from_millis(SESSION_MS)).await;
         assert_eq!(read_session(&context, &token), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_token_remembers_whom_the_session_met_lately_and_blocked() {
+        let context = context();
+        let now_ms = context.clock.unix_ms();
+        let met = |stranger, ago_ms| Met { stranger: Alias(stranger), ended_ms: now_ms - ago_ms };
+        let (lately, long_ago) = (met(1, 1_000), met(2, 3_600_000));
+        let blocked: Vec<_> = (10..138).map(Alias).collect();
+        let memory = Memory::new([lately, long_ago], blocked.clone());
+        let token = for_session(&context, &Known { memory, ..known(SessionId([7; 16])) });
+        assert!(token.len() < 2_048, "{} characters", token.len());
+        let read = read_session(&context, &token).expect("a good token");
+        assert_eq!(read.memory, Memory::new([lately], blocked), "and nobody who does not matter any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_token_of_before_there_was_a_memory_still_opens() {
+        #[derive(Clone, PartialEq, prost::Message)]
+        struct Before {
+            #[prost(bytes = "bytes", tag = "1")]
+            session: Bytes,
+            #[prost(bool, tag = "2")]
+            consent: bool,
+            #[prost(uint64, tag = "3")]
+            expires_unix_ms: u64,
+        }
+        let (context, session) = (context(), SessionId([7; 16]));
+        let expires_unix_ms = context.clock.unix_ms() + 1_000;
+        let claims = Before { session: session.to_bytes(), consent: true, expires_unix_ms };
+        let token = context.secret.seal(Purpose::Session, &claims.encode_to_vec(), &context.random);
+        assert_eq!(read_session(&context, &token), Some(known(session)));
     }
 }

@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
+    Redacted,
     backoff::Backoff,
-    id::{ChatId, Epoch, Seat, TicketId},
+    id::{Alias, ChatId, Epoch, Seat, TicketId},
 };
 use stroll_proto::v1::{
     Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse,
@@ -27,6 +28,10 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// A watch on which nothing has come for this long is given up. The cluster's numbers come every two seconds.
 const SILENCE: Duration = Duration::from_secs(6);
 
+/// After so long without a word, the pool may soon drop the tickets of this gateway: it does when it has not heard of it for a
+/// minute.
+const FORGOTTEN: Duration = Duration::from_secs(20);
+
 /// Watches until the process ends.
 pub async fn follow(hub: Arc<Hub>) {
     let ready = hub.context.readiness.condition("matchmaker", "waiting for a matchmaker");
@@ -34,6 +39,7 @@ pub async fn follow(hub: Arc<Hub>) {
         Backoff::new(Duration::from_millis(50), Duration::from_secs(1), hub.context.random.clone());
     let mut after = String::new();
     let mut failing = false;
+    let mut heard = Instant::now();
     let hard = hub.context.drain.hard();
     tokio::pin!(hard);
     loop {
@@ -45,7 +51,7 @@ pub async fn follow(hub: Arc<Hub>) {
             ready.met();
         };
         let ended = tokio::select! {
-            ended = watch(&hub, &mut after, &mut connected) => ended,
+            ended = watch(&hub, &mut after, &mut heard, &mut connected) => ended,
             () = &mut hard => return,
         };
         if let (Err(status), false) = (ended, failing) {
@@ -56,7 +62,13 @@ pub async fn follow(hub: Arc<Hub>) {
     }
 }
 
-async fn watch(hub: &Arc<Hub>, after: &mut String, connected: &mut impl FnMut()) -> Result<(), Status> {
+/// One connection: until it ends, or nothing has come for a while. `heard` is when something last came, on this one or before.
+pub(crate) async fn watch(
+    hub: &Arc<Hub>,
+    after: &mut String,
+    heard: &mut Instant,
+    connected: &mut impl FnMut(),
+) -> Result<(), Status> {
     let (up, requests) = mpsc::channel(16);
     let open = WatchOpen { gateway: hub.id.clone(), after: after.clone() };
     send(&up, Up::Open(open)).await?;
@@ -71,11 +83,15 @@ async fn watch(hub: &Arc<Hub>, after: &mut String, connected: &mut impl FnMut())
         tokio::select! {
             response = down.message() => {
                 let Some(response) = response? else { return Ok(()) };
-                silence.as_mut().reset(Instant::now() + SILENCE);
+                let before = std::mem::replace(heard, Instant::now());
+                silence.as_mut().reset(*heard + SILENCE);
                 if std::mem::take(&mut first) {
                     connected();
                 }
                 handle(hub, response, after, &up).await?;
+                if heard.duration_since(before) > FORGOTTEN {
+                    hub.put_in_again();
+                }
             }
             // One that is not taken at once is out of date when it is.
             _ = interval.tick() => drop(up.try_send(WatchAssignmentsRequest { kind: Some(Up::Load(hub.load())) })),
@@ -140,5 +156,7 @@ fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
         question: none_if_empty(assignment.question),
         initiator: assignment.initiator,
         traceparent: assignment.traceparent,
+        strangers: assignment.strangers.into_iter().map(Alias).collect(),
+        again: <[u8; 16]>::try_from(&*assignment.again).ok().map(Redacted::new),
     })
 }

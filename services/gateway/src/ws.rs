@@ -257,7 +257,7 @@ impl Connection {
             self.refuse(refusal);
             return None;
         }
-        match (ClientFrame::parse(text), &self.presence) {
+        match (ClientFrame::parse(text, &self.hub.config.wishes), &self.presence) {
             (Ok(ClientFrame::Hello(hello)), None) => self.hello(&hello),
             (Ok(frame), Some(presence)) => {
                 self.hub.frame(&presence.slot, &self.outbox, frame);

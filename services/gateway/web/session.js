@@ -245,7 +245,7 @@ export class Session {
   }
 
   #welcome(frame) {
-    if (typeof frame.session === 'string') this.#store.save(SESSION, frame.session);
+    this.#remember(frame.session);
     this.#attached = false;
     if (Number.isFinite(frame.online)) this.#tell('online', { online: frame.online });
     this.#limits = limits(frame.limits);
@@ -371,7 +371,13 @@ export class Session {
     this.#tell('stranger', { away });
   }
 
+  // `ended` brings a new one, which remembers the chat's stranger.
+  #remember(token) {
+    if (typeof token === 'string') this.#store.save(SESSION, token);
+  }
+
   #ended(frame) {
+    this.#remember(frame.session);
     if (this.phase === 'chat' && frame.chat === this.chat.id) return this.#end(frame);
     this.#left();
   }

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
 
-use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, delivery::Outgoing, refuse};
-use crate::protocol::{By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
+use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
+use crate::protocol::{Aim, By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
 
 impl Session {
     /// The client sent a frame.
     pub fn on_frame(&mut self, frame: ClientFrame, env: &Env<'_>) -> Vec<Effect> {
         let answered = match frame {
             ClientFrame::Hello(_) => Err(not_now("hello comes once, first")),
-            ClientFrame::Find(find) => self.find(find, env),
+            ClientFrame::Find(find) => self.find(*find, env),
             ClientFrame::Cancel => self.cancel(),
             ClientFrame::Message { seq, text } => {
                 self.numbered(seq, || ToRelay::Message(Message { seq, text: text.0, from: 0 }))
@@ -21,8 +21,9 @@ impl Session {
             }),
             ClientFrame::Ack { seq } => self.ack(seq),
             ClientFrame::Typing { on } => Ok(self.typing(on)),
-            ClientFrame::Leave => self.leave(env),
-            ClientFrame::Again => Err(not_now("meeting again is not offered")),
+            ClientFrame::Leave { block: false } => self.leave(env),
+            ClientFrame::Leave { block: true } => self.leave_and_block(env),
+            ClientFrame::Again => self.again(env),
             ClientFrame::Report { reason, comment } => self.report(reason, comment, env),
         };
         answered.unwrap_or_else(refuse)
@@ -36,13 +37,29 @@ impl Session {
             let text = "say in `hello` that you are 18 or older and accept the terms";
             return Err(Refusal::new(Code::ConsentRequired, text));
         }
-        if find.spy_mode {
-            return Err(Refusal::new(Code::Unavailable, "spy mode is not offered"));
-        }
         self.limits.find()?;
+        Ok(self.wish(find, env))
+    }
+
+    /// Whether the other one wants it too shows only in a chat that begins.
+    fn again(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        if matches!(self.state, State::Chatting(_)) {
+            return Err(not_now("leave the chat first"));
+        }
+        let again = self.past.as_ref().and_then(|past| past.again.as_deref());
+        let in_time = |find: &&Find| matches!(find.aim, Aim::Again { until_ms, .. } if env.now_ms < until_ms);
+        let Some(find) = again.filter(in_time).cloned() else {
+            return Err(not_now("there is no stranger to be met again"));
+        };
+        self.limits.find()?;
+        Ok(self.wish(find, env))
+    }
+
+    /// In place of an earlier wish.
+    fn wish(&mut self, find: Find, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = self.stop_waiting();
-        effects.push(self.wait(find, env.now_ms, false, 0, env));
-        Ok(effects)
+        effects.push(self.wait(find, env.now_ms, Told::Nothing, 0, env));
+        effects
     }
 
     fn cancel(&mut self) -> Result<Vec<Effect>, Refusal> {
@@ -98,6 +115,10 @@ impl Session {
 
     fn ack(&mut self, seq: u64) -> Result<Vec<Effect>, Refusal> {
         let State::Chatting(chatting) = &mut self.state else { return Ok(Vec::new()) };
+        if chatting.pairing.role == Role::Spy {
+            // It sees two counts, and nobody waits for it.
+            return Ok(Vec::new());
+        }
         let news = chatting.delivery.acknowledged_by_client(seq)?;
         Ok(news.map(|seq| Effect::Relay(ToRelay::Ack(seq))).into_iter().collect())
     }
@@ -122,6 +143,14 @@ impl Session {
         let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave::default()))];
         effects.extend(self.end(By::You, None, env));
         Ok(effects)
+    }
+
+    fn leave_and_block(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        if let State::Chatting(chatting) = &mut self.state {
+            chatting.pairing.again = None;
+            chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
+        }
+        self.leave(env)
     }
 
     fn report(

@@ -8,29 +8,39 @@
 //!   every other.
 //! - I3: nothing of a chat reaches the client after `ended`, and nothing twice or out of order.
 
+mod connection;
 mod delivery;
-mod events;
 mod frames;
+mod memory;
+mod relay;
+mod wish;
 
 #[cfg(test)]
 mod tests;
 
 use chassis::{
-    Random,
-    id::{ChatId, Epoch, Seat, SessionId, TicketId},
+    Random, Redacted,
+    id::{Alias, ChatId, Epoch, Seat, SessionId, TicketId},
 };
-use stroll_proto::v1::gateway_frame::Body as ToRelay;
+use stroll_proto::v1::{Leave, gateway_frame::Body as ToRelay};
 
 use self::delivery::Delivery;
-pub use self::events::{banned, resume_refused};
+pub use self::{
+    connection::{Resume, banned},
+    memory::{Known, Memory, Met},
+    wish::{Enqueued, Place, Told, Wanted},
+};
 use crate::{
     close::Close,
+    config::Section,
     limits::SessionLimits,
-    protocol::{By, Find, Mode, Refusal, Role, ServerFrame},
+    protocol::{Aim, By, Find, Mode, Refusal, Role, ServerFrame},
 };
 
 /// For how long after its end a chat can be reported, in milliseconds.
 pub const REPORT_WINDOW_MS: u64 = 120_000;
+/// For how long after its end the stranger of a chat can be met again, in milliseconds.
+const AGAIN_WINDOW_MS: u64 = 60_000;
 /// How long a relay may say nothing about a seat, in milliseconds. Twice what it waits itself for the other one.
 const ATTACH_TIMEOUT_MS: u64 = 10_000;
 /// How often in a row a ticket is put back because the other side did not show up, before the client is told.
@@ -42,10 +52,21 @@ const MAX_NO_SHOWS: u32 = 20;
 pub enum Effect {
     /// Send the client a frame.
     Send(ServerFrame),
+    /// Mint a session token of what [`Session::known`] says, and send `welcome`.
+    Welcome,
+    /// The chat is over: mint a session token, and send `ended`.
+    Ended {
+        /// The chat.
+        chat: ChatId,
+        /// Who ended it.
+        by: By,
+        /// Why, where there is something to tell.
+        reason: Option<String>,
+    },
     /// Close the client's socket.
     Close(Close),
     /// Put a ticket into the pool, then tell [`Session::on_enqueued`].
-    Enqueue(Wanted),
+    Enqueue(Box<Wanted>),
     /// The ticket is no longer held; take it out of the pool if it is known where it lies.
     Forget(TicketId, Option<Place>),
     /// Take the seat at the relay.
@@ -71,33 +92,6 @@ pub enum Effect {
     },
 }
 
-/// A wish that is in, or on its way into, the pool.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
-    /// New with each try.
-    pub ticket: TicketId,
-    /// What is wished for.
-    pub find: Find,
-    /// When the wait began: the ticket's place.
-    pub since_unix_ms: u64,
-    /// Whether the client was already told that it waits, so that only a lasting failure may end the wish.
-    pub told: bool,
-    /// How long to wait before it goes in, in milliseconds: more with each stranger who did not show up, so that a relay that
-    /// can't be reached is not tried at full speed.
-    pub after_ms: u64,
-}
-
-/// Where a ticket lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The shard.
-    pub shard: String,
-    /// The stream entry.
-    pub entry: String,
-    /// The store's generation that holds it.
-    pub generation: String,
-}
-
 /// An assignment, checked. Its fields are documented at the message of the same name in `matchmaker.proto`.
 #[derive(Clone, PartialEq)]
 #[cfg_attr(test, derive(Debug))]
@@ -115,6 +109,8 @@ pub struct Pairing {
     pub mode: Mode,
     pub initiator: bool,
     pub traceparent: String,
+    pub strangers: Vec<Alias>,
+    pub again: Option<Redacted<[u8; 16]>>,
 }
 
 /// What the world looks like at an event.
@@ -144,6 +140,7 @@ pub struct Session {
     consent: bool,
     connected: bool,
     limits: SessionLimits,
+    memory: Memory,
     state: State,
     past: Option<Past>,
 }
@@ -162,6 +159,8 @@ struct Waiting {
     wanted: Wanted,
     place: Option<Place>,
     no_shows: u32,
+    /// How long those who meet anybody have waited lately, where it is known.
+    anybody_estimate_ms: Option<u64>,
 }
 
 /// Paired, but the others have not come yet. To the client it still waits.
@@ -177,6 +176,7 @@ struct Attaching {
 #[cfg_attr(test, derive(Debug))]
 struct Chatting {
     pairing: Pairing,
+    section: Section,
     delivery: Delivery,
     typing: bool,
 }
@@ -188,13 +188,23 @@ struct Past {
     by: By,
     reason: Option<String>,
     ended_ms: u64,
+    /// The wish to meet the same stranger again, where that is possible.
+    again: Option<Box<Find>>,
 }
 
 impl Session {
     /// A session that has just said hello.
     #[must_use]
     pub fn new(id: SessionId, limits: SessionLimits) -> Self {
-        Self { id, consent: false, connected: false, limits, state: State::Idle, past: None }
+        Self {
+            id,
+            consent: false,
+            connected: false,
+            limits,
+            memory: Memory::default(),
+            state: State::Idle,
+            past: None,
+        }
     }
 
     /// Who it is.
@@ -219,52 +229,72 @@ impl Session {
         !self.connected && self.past.is_none() && matches!(self.state, State::Idle)
     }
 
+    /// What its token is to say.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { session: self.id, consent: self.consent, memory: self.memory.clone() }
+    }
+
     /// When [`Session::on_time`] has something to do, if ever.
     #[must_use]
     pub fn deadline_ms(&self) -> Option<u64> {
         let past = self.past.as_ref().map(|past| past.ended_ms + REPORT_WINDOW_MS);
-        let attaching = match &self.state {
+        let of_state = match &self.state {
+            State::Waiting(waiting) => waiting.deadline_ms(),
             State::Attaching(attaching) => Some(attaching.asked_ms + ATTACH_TIMEOUT_MS),
-            _ => None,
+            State::Idle | State::Chatting(_) => None,
         };
-        past.into_iter().chain(attaching).min()
+        past.into_iter().chain(of_state).min()
     }
 
-    /// Ends the chat for the client, and keeps what a report needs.
+    /// Time passed: forgets a past that can no longer be reported, tells of a search that widened or is over, and gives up
+    /// on a relay that says nothing.
+    pub fn on_time(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.past.as_ref().is_some_and(|past| env.now_ms >= past.ended_ms + REPORT_WINDOW_MS) {
+            self.past = None;
+            effects.push(Effect::DropPast);
+        }
+        match &self.state {
+            State::Waiting(_) => effects.extend(self.while_waiting(env)),
+            State::Attaching(attaching) if env.now_ms >= attaching.asked_ms + ATTACH_TIMEOUT_MS => {
+                effects.push(Effect::Relay(ToRelay::Leave(Leave::default())));
+                effects.extend(self.put_back(env));
+            }
+            State::Idle | State::Attaching(_) | State::Chatting(_) => {}
+        }
+        effects
+    }
+
+    /// Ends the chat for the client, remembers who was in it, and keeps what a report and meeting again need.
     fn end(&mut self, by: By, reason: Option<String>, env: &Env<'_>) -> Vec<Effect> {
         let State::Chatting(chatting) = std::mem::replace(&mut self.state, State::Idle) else {
             debug_assert!(false, "only a chat can end");
             return Vec::new();
         };
-        let chat = chatting.pairing.chat;
-        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms: env.now_ms });
-        vec![Effect::Send(ended(chat, by, reason)), Effect::EndSeat]
-    }
-
-    /// Puts a wish into the pool under a new ticket.
-    fn wait(&mut self, find: Find, since_unix_ms: u64, told: bool, no_shows: u32, env: &Env<'_>) -> Effect {
-        let wanted = Wanted {
-            ticket: TicketId::new(env.random),
-            find,
-            since_unix_ms,
-            told,
-            after_ms: pause_ms(no_shows),
-        };
-        self.state = State::Waiting(Box::new(Waiting { wanted: wanted.clone(), place: None, no_shows }));
-        Effect::Enqueue(wanted)
+        let Chatting { pairing, section, .. } = *chatting;
+        let (chat, ended_ms) = (pairing.chat, env.now_ms);
+        for stranger in &pairing.strangers {
+            self.memory.remember(Met { stranger: *stranger, ended_ms });
+        }
+        let again = again(&pairing, section, by, ended_ms).map(Box::new);
+        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, again });
+        vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
     }
 }
 
-/// None for the first, then 50 ms, doubled up to a second: twenty take a good quarter of a minute.
-fn pause_ms(no_shows: u32) -> u64 {
-    match no_shows {
-        0 | 1 => 0,
-        more => 50_u64.saturating_mul(2_u64.saturating_pow(more - 2)).min(1_000),
-    }
-}
-
-fn ended(chat: ChatId, by: By, reason: Option<String>) -> ServerFrame {
-    ServerFrame::Ended { chat: chat.to_string(), by, reason }
+/// The wish to meet the stranger of a chat again; none for a spy, and none after moderation parted them.
+fn again(pairing: &Pairing, section: Section, by: By, ended_ms: u64) -> Option<Find> {
+    let token = pairing.again.filter(|_| pairing.role == Role::Stranger && by != By::Moderation)?;
+    Some(Find {
+        mode: pairing.mode,
+        section,
+        aim: Aim::Again { token, until_ms: ended_ms + AGAIN_WINDOW_MS },
+        interests: Vec::new(),
+        languages: Vec::new(),
+        patience_ms: 0,
+        only_interests: false,
+    })
 }
 
 fn refuse(refusal: Refusal) -> Vec<Effect> {

@@ -271,6 +271,12 @@ test('nothing of a chat is shown after its end', () => {
   assert.deepEqual(tab.take(), []);
 });
 
+test('the end of a chat brings a new session token, which the next hello shows', () => {
+  const tab = new Tab().inChat();
+  tab.hear({ type: 'ended', chat: 'c1', by: 'stranger', session: 's2' });
+  assert.equal(tab.handlers.hello().session, 's2');
+});
+
 test('the next find waits until the gateway knows that the last chat is over', () => {
   const tab = new Tab().inChat();
   tab.session.leave();

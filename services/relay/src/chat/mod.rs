@@ -278,11 +278,13 @@ impl Chat {
         }
     }
 
-    /// A seat is given up for good: a stranger's ends the chat, without a spy's it goes on.
+    /// A seat is given up for good: a stranger's ends the chat, without a spy's it goes on. For the spy it is over, and its
+    /// gateway would hold the seat for ever if it weren't told.
     fn give_up(&mut self, now: Moment, index: usize, by: EndedBy, out: &mut Vec<Effect>) {
         if self.seats[index].is_stranger() {
             self.end(now, by, "", out);
         } else {
+            self.send(index, Body::Ended(Ended { by: by.into(), reason: String::new() }), out);
             self.seats[index].presence = Presence::Left;
         }
     }

@@ -626,12 +626,15 @@ fn a_spy_sees_both_and_is_seen_by_nobody() {
 
 #[test]
 fn without_its_spy_a_chat_goes_on_and_without_a_stranger_it_is_over_for_all() {
-    let ends: [Event; 2] =
-        [|story| _ = story.frame(SPY, LEAVE), |story| _ = (story.frame(SPY, AWAY), story.wait(GRACE))];
-    for end in ends {
+    let ends: [(Event, &[&str]); 3] = [
+        (|story| _ = story.frame(SPY, LEAVE), &[]),
+        (|story| _ = (story.frame(SPY, AWAY), story.pass(GRACE)), &["3: ended AWAY"]),
+        (|story| _ = (story.lose(SPY), story.pass(GRACE)), &[]),
+    ];
+    for (end, told) in ends {
         let mut story = Story::running(3, Mode::Text);
         end(&mut story);
-        assert_eq!(story.out(), NOTHING);
+        assert_eq!(story.out(), told);
         assert_eq!(story.attach(SPY), Err(RefusedReason::Gone));
         story.frame(1, say(1, "a")).expect("passed on");
         assert_eq!(story.out(), ["inspect 1#1 a", "2: 1#1 a"]);

@@ -1,34 +1,46 @@
 //! The tickets that this gateway holds, and the calls that put them into the pool and take them out.
 //!
+//! Tickets go in by batches that grow with load: a few workers take what is queued, and while their calls are under way the next
+//! ones queue up. A lonely ticket goes at once.
+//!
 //! Invariant (I1): a ticket that is not in this table is not waiting, whatever the pool says.
 
-use std::{sync::Arc, time::Duration};
+mod queue;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use chassis::{
     Tasks,
-    backoff::Backoff,
     grpc::{self, Channel},
-    id::TicketId,
+    id::{Alias, TicketId},
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use stroll_proto::v1::{
-    CancelRequest, EnqueueRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace, enqueue_result::Outcome,
+    CancelRequest, Mode as ProtoMode, Subject, Ticket, TicketPlace,
     matchmaker_service_client::MatchmakerServiceClient,
 };
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tonic::{Code as GrpcCode, Status};
-use tracing::{Instrument as _, Span, debug, warn};
+use tracing::{Span, debug};
 
+use self::queue::{Job, Queue};
+pub use self::worker::start_workers;
 use crate::{
     hub::Hub,
-    protocol::{Code, Mode, Refusal},
-    session::{Place, Wanted},
+    metrics::Depth,
+    protocol::{Aim, Find, Mode},
+    session::{Place, Told, Wanted},
     slot::Slot,
 };
 
-/// The only section, until operators can name others.
-const SECTION: &str = "main";
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long a new wish is tried before the client is told that it can't be had. Above the time in which a dead process is
@@ -42,8 +54,11 @@ const MAX_PAST_GENERATIONS: usize = 64;
 pub struct Tickets {
     matchmaker: MatchmakerServiceClient<Channel>,
     held: DashMap<TicketId, Arc<Slot>>,
+    queue: Queue,
     generations: Mutex<Generations>,
     calls: TaskTracker,
+    /// The last call to put tickets in failed, and that was said.
+    failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -54,14 +69,16 @@ struct Generations {
 }
 
 impl Tickets {
-    /// None yet.
+    /// None yet. What waits to be put in is counted in `depth`.
     #[must_use]
-    pub fn new(matchmaker: Channel) -> Self {
+    pub fn new(matchmaker: Channel, depth: Depth) -> Self {
         Self {
             matchmaker: MatchmakerServiceClient::new(matchmaker),
             held: DashMap::new(),
+            queue: Queue::new(depth),
             generations: Mutex::default(),
             calls: TaskTracker::new(),
+            failing: AtomicBool::new(false),
         }
     }
 
@@ -80,64 +97,40 @@ impl Tickets {
     /// Puts a ticket into the pool in the background; the session hears how it went.
     pub fn enqueue(&self, hub: &Arc<Hub>, slot: &Arc<Slot>, subject: Subject, wanted: Wanted) {
         self.held.insert(wanted.ticket, Arc::clone(slot));
-        if wanted.told {
+        let told = wanted.told != Told::Nothing;
+        if told {
             hub.metrics.again();
         }
-        let (ticket, told, after) = (wanted.ticket, wanted.told, Duration::from_millis(wanted.after_ms));
-        let message = message(hub, subject, wanted);
-        let (hub, slot) = (Arc::clone(hub), Arc::clone(slot));
-        let (tasks, hard) = (hub.context.tasks.clone(), hub.context.drain.hard());
-        let work = async move {
-            tokio::time::sleep(after).await;
-            let outcome = hub.tickets().put(&hub, ticket, told, message).await;
-            if let Some(outcome) = outcome {
-                hub.tell(&slot, |session, _| session.on_enqueued(ticket, outcome));
-                hub.reconsider(&slot);
-            }
+        let after = Duration::from_millis(wanted.after_ms);
+        let job = Job {
+            ticket: wanted.ticket,
+            slot: Arc::clone(slot),
+            told,
+            give_up: Instant::now() + after + BUDGET,
+            message: message(hub, slot, subject, wanted),
         };
-        self.spawn(&tasks, "enqueue", hard, work.instrument(Span::current()));
+        if after.is_zero() {
+            self.queue.push(job, |ticket| self.is_held(ticket));
+        } else {
+            Self::enqueue_later(hub, vec![job], after);
+        }
     }
 
-    /// Tries until the pool has it, or a new wish's time is over, or nobody holds the ticket any more.
-    async fn put(
-        &self,
-        hub: &Hub,
-        ticket: TicketId,
-        told: bool,
-        message: Ticket,
-    ) -> Option<Result<Place, Refusal>> {
-        let mut backoff =
-            Backoff::new(Duration::from_millis(100), Duration::from_secs(2), hub.context.random.clone());
-        let mut failing = false;
-        while self.held.contains_key(&ticket) {
-            let once = || {
-                let request = grpc::request(EnqueueRequest { tickets: vec![message.clone()] }, DEADLINE);
-                let mut matchmaker = self.matchmaker();
-                async move { matchmaker.enqueue(request).await }
-            };
-            match grpc::retry(&hub.context, BUDGET, once).await {
-                Ok(response) => {
-                    let response = response.into_inner();
-                    let outcome = response.results.into_iter().next().and_then(|result| result.outcome);
-                    let Some(Outcome::Place(TicketPlace { shard, entry })) = outcome else {
-                        return Some(Err(refusal(&Status::resource_exhausted("not put in"))));
-                    };
-                    return Some(Ok(Place { shard, entry, generation: response.generation }));
-                }
-                // One that the client was told of is not given up while it is wanted.
-                Err(status) if told && may_be_tried_again(&status) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(code = ?status.code(), cause = status.message(), "a waiting ticket cannot be put in again, trying on");
-                    }
-                    backoff.pause().await;
-                }
-                Err(status) => return Some(Err(refusal(&status))),
+    /// Nothing is under way meanwhile, so a drain does not wait for it.
+    fn enqueue_later(hub: &Arc<Hub>, jobs: Vec<Job>, pause: Duration) {
+        let (later, hard) = (Arc::clone(hub), hub.context.drain.hard());
+        hub.context.tasks.spawn("ticket pause", async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = hard => return,
             }
-            if hub.context.drain.is_draining() {
-                break;
-            }
-        }
-        None
+            let tickets = later.tickets();
+            jobs.into_iter().for_each(|job| tickets.queue.push(job, |ticket| tickets.is_held(ticket)));
+        });
+    }
+
+    fn is_held(&self, ticket: TicketId) -> bool {
+        self.held.contains_key(&ticket)
     }
 
     /// The ticket is not held any more. What the pool has of it is taken out in the background: if that fails, the
@@ -206,41 +199,36 @@ impl Tickets {
     }
 }
 
-fn message(hub: &Hub, subject: Subject, wanted: Wanted) -> Ticket {
-    let Wanted { ticket, find, since_unix_ms, told: _, after_ms: _ } = wanted;
-    Ticket {
-        id: ticket.to_bytes(),
+fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
+    let numbers = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.0).collect();
+    let Find { mode, section, aim, interests, languages, patience_ms, only_interests } = wanted.find;
+    let mut ticket = Ticket {
+        id: wanted.ticket.to_bytes(),
         gateway: hub.id.clone(),
         subject: Some(subject),
-        mode: match find.mode {
+        mode: match mode {
             Mode::Text => ProtoMode::Text,
             Mode::Video => ProtoMode::Video,
         }
         .into(),
-        section: SECTION.to_owned(),
-        interests: find.interests,
-        languages: find.languages,
-        patience_ms: find.patience_ms,
-        only_interests: find.only_interests,
-        since_unix_ms,
+        section: section.name().to_owned(),
+        interests,
+        languages,
+        patience_ms,
+        only_interests,
+        since_unix_ms: wanted.since_unix_ms,
         zone: hub.config.zone.clone(),
-        traceparent: chassis::grpc::traceparent(&Span::current()),
+        aliases: numbers(hub.context.secret.session_aliases(slot.id)),
+        blocked: numbers(wanted.blocked),
+        met_lately: numbers(wanted.met_lately),
+        traceparent: grpc::traceparent(&Span::current()),
         ..Ticket::default()
+    };
+    match aim {
+        Aim::Talk => {}
+        Aim::Ask(question) => ticket.ask = question.0,
+        Aim::Discuss => ticket.discuss = true,
+        Aim::Again { token, .. } => ticket.again = token.reveal().to_vec().into(),
     }
-}
-
-fn may_be_tried_again(status: &Status) -> bool {
-    grpc::is_transient(status) || status.code() == GrpcCode::ResourceExhausted
-}
-
-fn refusal(status: &Status) -> Refusal {
-    match status.code() {
-        GrpcCode::ResourceExhausted => {
-            Refusal::new(Code::Busy, "too many people wait at the moment").retry_after(5_000)
-        }
-        _ => {
-            warn!(code = ?status.code(), cause = status.message(), "a ticket could not be put into the pool");
-            Refusal::new(Code::Unavailable, "nobody can be looked for at the moment").retry_after(2_000)
-        }
-    }
+    ticket
 }

@@ -3,8 +3,11 @@
 //! Lock order: the table of sessions before a session, a session before a relay's queue. No lock is held over an await, and
 //! nothing that a session's effects do waits.
 
+mod news;
+mod recent;
+
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -16,35 +19,29 @@ use chassis::{
     Context,
     bans::Bans,
     grpc::Channel,
-    id::{AddressHash, ChatId, SessionId, TicketId},
+    id::{AddressHash, ChatId, SessionId},
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use stroll_proto::v1::{RelayFrame, gateway_frame::Body as ToRelay};
-use tokio::{
-    sync::{Semaphore, broadcast, mpsc},
-    time::Instant,
-};
+use stroll_proto::v1::gateway_frame::Body as ToRelay;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{info_span, warn};
 
+use self::recent::RecentChats;
 use crate::{
     config::Public,
     limits::{Admission, SessionLimits},
     metrics::Metrics,
     outbox::Outbox,
-    protocol::{ClientFrame, Code, Hello, Limits, Matched, Refusal, ServerFrame},
-    relays::{self, Link, News, Relays},
-    session::{self, Activity, Effect, Env, Pairing, Session},
+    protocol::{By, ClientFrame, Code, Hello, Limits, Matched, Refusal, ServerFrame},
+    relays::{self, Relays},
+    session::{self, Activity, Effect, Env, Known, Memory, Pairing, Resume, Session},
     slot::{Inner, Slot},
     stats::Stats,
     tickets::Tickets,
     token,
 };
 
-/// How many chats are remembered, to know an assignment that is delivered again.
-const REMEMBERED_CHATS: usize = 8_192;
-/// How often sessions that only remember a past are looked at.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How many sockets are let go at once: those who come back to other gateways must not do it all together.
 const FAREWELLS: usize = 128;
 /// How many batches from relays may wait for the hub.
@@ -83,14 +80,15 @@ impl Hub {
     pub fn start(context: &Context, config: Public, matchmaker: Channel, moderation: Channel) -> Arc<Self> {
         let (news, from_relays) = mpsc::channel(RELAY_NEWS);
         let metrics = Metrics::new();
-        let id = format!("gateway-{}", SessionId::new(&context.random));
+        // Short, since each ticket in the pool bears it.
+        let id = format!("gateway-{:016x}", u64::from_be_bytes(context.random.bytes()));
         let relays = Relays::new(context.clone(), id.clone(), metrics.clone(), news);
         let hub = Arc::new(Self {
             admission: Admission::new(&config.limits),
             stats: Stats::default(),
             farewells: Semaphore::new(FAREWELLS),
             sessions: DashMap::new(),
-            tickets: Tickets::new(matchmaker),
+            tickets: Tickets::new(matchmaker, metrics.to_matchmakers.clone()),
             relays: Arc::new(relays),
             bans: Bans::follow(context, moderation),
             deadlines: Mutex::default(),
@@ -109,6 +107,7 @@ impl Hub {
         tasks.spawn("ban news", Arc::clone(&hub).follow_bans());
         tasks.spawn("sweeper", Arc::clone(&hub).sweep());
         tasks.spawn("watch", crate::watch::follow(Arc::clone(&hub)));
+        crate::tickets::start_workers(&hub);
         hub
     }
 
@@ -138,25 +137,20 @@ impl Hub {
         addresses: Vec<AddressHash>,
         outbox: &Arc<Outbox>,
     ) -> Result<Arc<Slot>, Refusal> {
-        let known = hello.session.as_deref().and_then(|token| token::read_session(&self.context, token));
-        let id = known.map_or_else(|| SessionId::new(&self.context.random), |known| known.session);
+        let known = self.known(hello);
+        let id = known.session;
         if self.bans.check(id, &addresses).is_some() {
             return Err(session::banned());
         }
-        let consent = known.is_some_and(|known| known.consent) || (hello.adult && hello.terms);
+        let resume = self.resume(id, hello);
         loop {
             let slot = Arc::clone(&self.sessions.entry(id).or_insert_with(|| Arc::new(self.new_slot(id))));
             let mut inner = slot.inner.lock();
             if inner.removed {
                 continue;
             }
-            self.connect(&mut inner, outbox, addresses, consent);
-            let resume = hello.resume.as_deref().map(|token| token::read_resume(&self.context, id, token));
-            if resume == Some(None) {
-                self.send(&inner, &ServerFrame::Error(session::resume_refused()));
-            }
-            let resume = resume.flatten();
-            self.tell_locked(&slot, &mut inner, |session, env| session.on_connected(consent, resume, env));
+            self.connect(&mut inner, outbox, addresses);
+            self.tell_locked(&slot, &mut inner, |session, env| session.on_connected(known, resume, env));
             // A ban may have come after the first look, and before the session could be found by it.
             if self.bans.check(id, &inner.addresses).is_some() {
                 self.tell_locked(&slot, &mut inner, Session::on_ban);
@@ -166,12 +160,30 @@ impl Hub {
         }
     }
 
+    /// What the token says of who says hello, or that it is a new stranger.
+    fn known(&self, hello: &Hello) -> Known {
+        let token = hello.session.as_deref();
+        let known = token.and_then(|token| token::read_session(&self.context, token));
+        let new = || Known {
+            session: SessionId::new(&self.context.random),
+            consent: false,
+            memory: Memory::default(),
+        };
+        let known = known.unwrap_or_else(new);
+        Known { consent: known.consent || (hello.adult && hello.terms), ..known }
+    }
+
+    fn resume(&self, id: SessionId, hello: &Hello) -> Resume {
+        let Some(token) = hello.resume.as_deref() else { return Resume::No };
+        token::read_resume(&self.context, id, token).map_or(Resume::Refused, Resume::Chat)
+    }
+
     fn new_slot(&self, id: SessionId) -> Slot {
         self.metrics.moved(None, Some(Activity::Idle));
         Slot::new(Session::new(id, SessionLimits::new(&self.config.limits)))
     }
 
-    fn connect(&self, inner: &mut Inner, outbox: &Arc<Outbox>, addresses: Vec<AddressHash>, consent: bool) {
+    fn connect(&self, inner: &mut Inner, outbox: &Arc<Outbox>, addresses: Vec<AddressHash>) {
         inner.addresses = addresses;
         match inner.socket.replace(Arc::clone(outbox)) {
             Some(before) => before.close(crate::close::Close::Replaced),
@@ -180,15 +192,6 @@ impl Hub {
                 self.metrics.online(1);
             }
         }
-        let known = token::Known { session: inner.session.id(), consent };
-        self.send(
-            inner,
-            &ServerFrame::Welcome {
-                session: token::for_session(&self.context, known),
-                online: self.stats.read(self).online,
-                limits: Limits::default(),
-            },
-        );
     }
 
     /// A socket is gone.
@@ -208,8 +211,10 @@ impl Hub {
     /// A client sent a frame on `outbox`'s socket. A socket that was replaced has no say any more.
     pub fn frame(self: &Arc<Self>, slot: &Arc<Slot>, outbox: &Arc<Outbox>, frame: ClientFrame) {
         // The root of the trace that goes on through pool, pairing and relay.
-        let span =
-            if matches!(frame, ClientFrame::Find(_)) { info_span!("find") } else { tracing::Span::none() };
+        let span = match frame {
+            ClientFrame::Find(_) | ClientFrame::Again => info_span!("find"),
+            _ => tracing::Span::none(),
+        };
         let _entered = span.enter();
         let mut inner = slot.inner.lock();
         if inner.socket.as_ref().is_some_and(|socket| Arc::ptr_eq(socket, outbox)) {
@@ -260,12 +265,14 @@ impl Hub {
     fn perform(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, effect: Effect) {
         match effect {
             Effect::Send(frame) => self.send(inner, &frame),
+            Effect::Welcome => self.welcome(inner),
+            Effect::Ended { chat, by, reason } => self.ended(inner, chat, by, reason),
             Effect::Close(close) => {
                 if let Some(socket) = &inner.socket {
                     socket.close(close);
                 }
             }
-            Effect::Enqueue(wanted) => self.tickets.enqueue(self, slot, inner.subject(), wanted),
+            Effect::Enqueue(wanted) => self.tickets.enqueue(self, slot, inner.subject(), *wanted),
             Effect::Forget(ticket, place) => self.tickets.forget(self, ticket, place),
             Effect::Attach(pairing) => self.attach(slot, inner, &pairing),
             Effect::Decline(pairing) => self.decline(&pairing),
@@ -292,6 +299,21 @@ impl Hub {
         if let Some(socket) = &inner.socket {
             socket.push(frame.to_json());
         }
+    }
+
+    fn welcome(&self, inner: &Inner) {
+        let welcome = ServerFrame::Welcome {
+            session: token::for_session(&self.context, &inner.session.known()),
+            online: self.stats.read(self).online,
+            limits: Limits::default(),
+            sections: self.config.wishes.sections.choice(),
+        };
+        self.send(inner, &welcome);
+    }
+
+    fn ended(&self, inner: &Inner, chat: ChatId, by: By, reason: Option<String>) {
+        let session = Some(token::for_session(&self.context, &inner.session.known()));
+        self.send(inner, &ServerFrame::Ended { chat: chat.to_string(), by, reason, session });
     }
 
     fn attach(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, pairing: &Pairing) {
@@ -361,6 +383,17 @@ impl Hub {
         }
     }
 
+    /// The pool may have dropped what this gateway has waiting.
+    pub fn put_in_again(self: &Arc<Self>) {
+        warn!(
+            waiting = self.load().waiting,
+            "matchmakers have not heard of this gateway for a while, putting those that wait in again"
+        );
+        for slot in self.all_slots() {
+            self.tell(&slot, |session, _| session.on_forgotten());
+        }
+    }
+
     /// After a ticket went in: the generation that took it may have been lost in the meantime.
     pub fn reconsider(self: &Arc<Self>, slot: &Arc<Slot>) {
         self.tell(slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
@@ -387,137 +420,6 @@ impl Hub {
         self.sessions.iter().map(|slot| Arc::clone(&slot)).collect()
     }
 
-    async fn follow_relays(self: Arc<Self>, mut news: mpsc::Receiver<(Arc<Link>, News)>) {
-        let hard = self.context.drain.hard();
-        tokio::pin!(hard);
-        loop {
-            let received = tokio::select! {
-                received = news.recv() => received,
-                () = &mut hard => return,
-            };
-            match received {
-                Some((link, News::Frames(frames))) => {
-                    for frame in frames {
-                        self.relay_frame(&link, frame);
-                    }
-                }
-                Some((link, News::Lost)) => {
-                    for (handle, slot) in link.take_seats() {
-                        self.lose(&slot, &link, handle);
-                    }
-                }
-                None => return,
-            }
-        }
-    }
-
-    fn relay_frame(self: &Arc<Self>, link: &Arc<Link>, frame: RelayFrame) {
-        let (Some(slot), Some(body)) = (link.slot(frame.handle), frame.body) else { return };
-        let mut inner = slot.inner.lock();
-        let of =
-            |seat: &Option<crate::slot::Seat>| seat.as_ref().is_some_and(|seat| seat.is(link, frame.handle));
-        if of(&inner.seat) {
-            self.tell_locked(&slot, &mut inner, |session, env| session.on_relay(body, env));
-        } else if of(&inner.past_seat) {
-            self.tell_locked(&slot, &mut inner, |_, _| Session::on_past_relay(body));
-        }
-        let over = inner.session.is_over();
-        drop(inner);
-        if over {
-            self.remove_if_over(slot.id);
-        }
-    }
-
-    fn lose(self: &Arc<Self>, slot: &Arc<Slot>, link: &Arc<Link>, handle: u64) {
-        let seat = slot.inner.lock().seat.clone().filter(|seat| seat.is(link, handle));
-        if seat.is_some() {
-            self.lose_seat(slot, seat.as_ref());
-        }
-    }
-
-    /// The session's seat is lost with its stream, if it is still that one.
-    fn lose_seat(self: &Arc<Self>, slot: &Arc<Slot>, lost: Option<&crate::slot::Seat>) {
-        let is_same = |inner: &Inner| match (&inner.seat, lost) {
-            (Some(seat), Some(lost)) => seat.is_same(lost),
-            _ => false,
-        };
-        let mut inner = slot.inner.lock();
-        if is_same(&inner) {
-            self.tell_locked(slot, &mut inner, |session, env| session.on_relay_lost(env));
-        }
-        drop(inner);
-        self.remove_if_over(slot.id);
-    }
-
-    /// A gateway that knows no bans yet would let everybody in.
-    async fn know_bans(self: Arc<Self>) {
-        let known =
-            self.context.readiness.condition("bans", "waiting for moderation to tell the bans in force");
-        tokio::select! {
-            () = self.bans.until_synced() => known.met(),
-            () = self.context.drain.hard() => {}
-        }
-    }
-
-    async fn follow_bans(self: Arc<Self>) {
-        let mut news = self.bans.subscribe();
-        let soft = self.context.drain.hard();
-        tokio::pin!(soft);
-        loop {
-            let received = tokio::select! {
-                received = news.recv() => received,
-                () = &mut soft => return,
-            };
-            match received {
-                Ok(ban) => self.apply_bans(|id, addresses| ban.is_of(id, addresses)),
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    let banned = |id, addresses: &[AddressHash]| self.bans.check(id, addresses).is_some();
-                    self.apply_bans(banned);
-                }
-                Err(broadcast::error::RecvError::Closed) => return,
-            }
-        }
-    }
-
-    fn apply_bans(self: &Arc<Self>, is_banned: impl Fn(SessionId, &[AddressHash]) -> bool) {
-        for slot in self.all_slots() {
-            let banned = is_banned(slot.id, &slot.inner.lock().addresses);
-            if banned {
-                self.tell(&slot, Session::on_ban);
-            }
-        }
-    }
-
-    async fn sweep(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        let mut swept_admission = Instant::now();
-        let hard = self.context.drain.hard();
-        tokio::pin!(hard);
-        loop {
-            tokio::select! {
-                _ = interval.tick() => {}
-                () = &mut hard => return,
-            }
-            for id in self.due() {
-                let slot = self.sessions.get(&id).map(|slot| Arc::clone(&slot));
-                if let Some(slot) = slot {
-                    self.tell(&slot, Session::on_time);
-                }
-            }
-            if swept_admission.elapsed() > Duration::from_secs(60) {
-                swept_admission = Instant::now();
-                self.admission.sweep();
-            }
-        }
-    }
-
-    fn due(&self) -> Vec<SessionId> {
-        let now = self.context.clock.unix_ms();
-        let mut deadlines = self.deadlines.lock();
-        let later = deadlines.split_off(&(now + 1, SessionId([0; 16])));
-        std::mem::replace(&mut *deadlines, later).into_iter().map(|(_, id)| id).collect()
-    }
-
     fn remove_if_over(&self, id: SessionId) {
         let removed = self.sessions.remove_if(&id, |_, slot| {
             let mut inner = slot.inner.lock();
@@ -527,28 +429,5 @@ impl Hub {
         if removed.is_some() {
             self.metrics.moved(Some(Activity::Idle), None);
         }
-    }
-}
-
-/// The last chats that were assigned here, so that a delivery that comes again is known. Bounded.
-#[derive(Debug, Default)]
-struct RecentChats {
-    known: HashSet<(ChatId, TicketId)>,
-    order: VecDeque<(ChatId, TicketId)>,
-}
-
-impl RecentChats {
-    /// Whether it is new.
-    fn insert(&mut self, chat: ChatId, ticket: TicketId) -> bool {
-        if !self.known.insert((chat, ticket)) {
-            return false;
-        }
-        self.order.push_back((chat, ticket));
-        if self.order.len() > REMEMBERED_CHATS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
     }
 }

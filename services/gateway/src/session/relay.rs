@@ -1,0 +1,148 @@
+//! What comes from the relay that holds the seat.
+
+use stroll_proto::v1::{EndedBy, RefusedReason, relay_frame::Body as FromRelay};
+
+use super::{Attaching, Chatting, Delivery, Effect, Env, Session, State};
+use crate::protocol::{By, Code, From, Presence, Private, RawJson, Refusal, Role, ServerFrame};
+
+impl Session {
+    /// A frame for the seat of the chat that is over. Only the answer to a report still matters.
+    pub fn on_past_relay(body: FromRelay) -> Vec<Effect> {
+        match body {
+            FromRelay::Reported(reported) => vec![report_answer(reported.case, reported.retry)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// A frame for the seat that the session has.
+    pub fn on_relay(&mut self, body: FromRelay, env: &Env<'_>) -> Vec<Effect> {
+        match &mut self.state {
+            State::Attaching(_) => self.while_attaching(&body, env),
+            State::Chatting(chatting) => match body {
+                FromRelay::Ended(ended) => {
+                    let reason = (!ended.reason.is_empty()).then_some(ended.reason);
+                    self.end(ended_by(ended.by), reason, env)
+                }
+                FromRelay::Refused(_) => self.end(By::Error, None, env),
+                body => chatting.on_relay(body),
+            },
+            State::Idle | State::Waiting(_) => Vec::new(),
+        }
+    }
+
+    fn while_attaching(&mut self, body: &FromRelay, env: &Env<'_>) -> Vec<Effect> {
+        match body {
+            FromRelay::Started(_) => self.begin_chat(),
+            FromRelay::Ended(_) => self.put_back(env),
+            FromRelay::Refused(refused) if refused.reason() == RefusedReason::BadToken => {
+                let refusal = Refusal::new(Code::Unavailable, "the cluster cannot start chats at the moment");
+                let State::Attaching(attaching) = &self.state else { return Vec::new() };
+                let (ticket, told) = (attaching.wanted.ticket, attaching.wanted.told);
+                let mut effects = vec![Effect::DropSeat];
+                effects.extend(self.give_up(ticket, told, refusal));
+                effects
+            }
+            FromRelay::Refused(_) => self.put_back(env),
+            _ => Vec::new(),
+        }
+    }
+
+    fn begin_chat(&mut self) -> Vec<Effect> {
+        let State::Attaching(attaching) = std::mem::replace(&mut self.state, State::Idle) else {
+            return Vec::new();
+        };
+        let Attaching { wanted, pairing, .. } = *attaching;
+        let section = wanted.find.section;
+        let chatting =
+            Chatting { pairing: pairing.clone(), section, delivery: Delivery::default(), typing: false };
+        self.state = State::Chatting(Box::new(chatting));
+        self.past = None;
+        let matched = Effect::Matched { pairing: Box::new(pairing), since_unix_ms: wanted.since_unix_ms };
+        vec![Effect::Forget(wanted.ticket, None), matched]
+    }
+
+    /// The relay's connection is lost, and with it the seats that it held. (A chat will move to another relay once chats
+    /// can.)
+    pub fn on_relay_lost(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        match self.state {
+            State::Attaching(_) => self.put_back(env),
+            State::Chatting(_) => self.end(By::Error, Some("relay_lost".to_owned()), env),
+            State::Idle | State::Waiting(_) => Vec::new(),
+        }
+    }
+}
+
+impl Chatting {
+    fn on_relay(&mut self, body: FromRelay) -> Vec<Effect> {
+        let spy = self.pairing.role == Role::Spy;
+        match body {
+            FromRelay::Message(message) => {
+                // A spy sees two senders with a count each, which it need not acknowledge.
+                if !spy && !self.delivery.incoming(message.seq) {
+                    return Vec::new();
+                }
+                let from = from(spy, message.from);
+                send(ServerFrame::Message { seq: message.seq, text: Private(message.text), from })
+            }
+            FromRelay::Signal(signal) => self.signal(signal.seq, &signal.data),
+            FromRelay::Ack(seq) => match self.delivery.acknowledged_by_stranger(seq) {
+                Some(seq) => send(ServerFrame::Ack { seq }),
+                None => Vec::new(),
+            },
+            FromRelay::Typing(typing) => {
+                send(ServerFrame::Typing { on: typing.on, from: from(spy, typing.from) })
+            }
+            FromRelay::Resumed(resumed) => {
+                let received = self.delivery.ask_for_repeats(resumed.received);
+                send(ServerFrame::Resumed { chat: self.pairing.chat.to_string(), received })
+            }
+            FromRelay::Peer(peer) => {
+                send(ServerFrame::Stranger { state: if peer.away { Presence::Away } else { Presence::Back } })
+            }
+            FromRelay::Notice(notice) => send(ServerFrame::Notice { code: notice.code, text: notice.text }),
+            FromRelay::Reported(reported) => vec![report_answer(reported.case, reported.retry)],
+            FromRelay::Started(_) | FromRelay::Refused(_) | FromRelay::Ended(_) => Vec::new(),
+        }
+    }
+
+    fn signal(&mut self, seq: u64, data: &[u8]) -> Vec<Effect> {
+        if !self.delivery.incoming(seq) {
+            return Vec::new();
+        }
+        // The sender's gateway let only JSON through.
+        match String::from_utf8(data.to_vec()).ok().and_then(RawJson::new) {
+            Some(data) => send(ServerFrame::Signal { seq, data: Box::new(data) }),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn send(frame: ServerFrame) -> Vec<Effect> {
+    vec![Effect::Send(frame)]
+}
+
+fn from(to_spy: bool, seat: u32) -> From {
+    match (to_spy, seat) {
+        (false, _) => From::Stranger,
+        (true, 1) => From::Stranger1,
+        (true, _) => From::Stranger2,
+    }
+}
+
+fn ended_by(by: i32) -> By {
+    match EndedBy::try_from(by) {
+        Ok(EndedBy::Stranger) => By::Stranger,
+        Ok(EndedBy::Away) => By::Away,
+        Ok(EndedBy::Moderation) => By::Moderation,
+        Ok(EndedBy::Error | EndedBy::NoShow | EndedBy::Unspecified) | Err(_) => By::Error,
+    }
+}
+
+fn report_answer(case: String, retry: bool) -> Effect {
+    Effect::Send(if case.is_empty() {
+        let refusal = Refusal::new(Code::Unavailable, "the report could not be stored");
+        ServerFrame::Error(if retry { refusal.retry_after(2_000) } else { refusal })
+    } else {
+        ServerFrame::Reported { case }
+    })
+}

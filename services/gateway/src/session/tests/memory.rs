@@ -1,0 +1,72 @@
+//! Whom a session remembers, and where it tells of it.
+
+use super::{super::Met, *};
+
+fn numbers(aliases: &[Alias]) -> Vec<u64> {
+    aliases.iter().map(|alias| alias.0).collect()
+}
+
+/// From a chat into the next wish.
+fn next(stage: &mut Stage, leave: &str) -> Wanted {
+    stage.says(leave);
+    stage.find()
+}
+
+#[test]
+fn who_was_met_in_the_last_ten_minutes_is_named_in_the_ticket() {
+    let (mut stage, _) = Stage::chatting();
+    let wanted = next(&mut stage, r#"{"type":"leave"}"#);
+    assert_eq!((numbers(&wanted.met_lately), wanted.blocked.len()), (vec![7], 0));
+    stage.meets(pairing(&wanted, 8));
+    stage.relay(ended(EndedBy::Stranger, ""));
+    stage.now_ms += 600_000 - 1;
+    let wanted = stage.find();
+    assert_eq!(numbers(&wanted.met_lately), [7, 8]);
+    stage.now_ms += 1;
+    assert_eq!(numbers(&stage.find().met_lately), [0; 0]);
+}
+
+#[test]
+fn i5_who_was_blocked_is_named_in_every_ticket() {
+    let (mut stage, _) = Stage::chatting();
+    let wanted = next(&mut stage, r#"{"type":"leave","block":true}"#);
+    assert_eq!(numbers(&wanted.blocked), [7]);
+    stage.now_ms += 24 * 3_600_000;
+    assert_eq!(numbers(&stage.find().blocked), [7]);
+    stage.refused(r#"{"type":"leave","block":true}"#, Code::NotNow);
+}
+
+#[test]
+fn a_spy_blocks_both_whom_it_watched() {
+    let mut stage = Stage::new();
+    let wanted = stage.wants(r#"{"type":"find","mode":"text","ask":"Is tea a soup?"}"#);
+    stage.enqueued(&wanted, Ok(place("1")));
+    let strangers = vec![Alias(3), Alias(4)];
+    stage.meets(Pairing { role: Role::Spy, again: None, strangers, ..pairing(&wanted, 7) });
+    let wanted = next(&mut stage, r#"{"type":"leave","block":true}"#);
+    assert_eq!((numbers(&wanted.blocked), numbers(&wanted.met_lately)), (vec![3, 4], vec![3, 4]));
+}
+
+#[test]
+fn what_a_token_remembers_is_taken_over_and_told_in_the_next_one() {
+    let (mut stage, _) = Stage::chatting();
+    stage.says(r#"{"type":"leave","block":true}"#);
+    stage.session.on_disconnected();
+    let elsewhere = Memory::new([Met { stranger: Alias(9), ended_ms: 500 }], [Alias(8)]);
+    let known = Known { session: SessionId([1; 16]), consent: false, memory: elsewhere };
+    stage.connect_as(known, Resume::No);
+    let told = stage.session.known();
+    assert_eq!(told.memory.blocked().map(|stranger| stranger.0).collect::<Vec<_>>(), [7, 8]);
+    let met: Vec<_> = told.memory.met_lately(1_000).map(|met| (met.stranger.0, met.ended_ms)).collect();
+    assert_eq!(met, [(9, 500), (7, 1_000)]);
+    assert!(told.consent, "said before");
+}
+
+#[test]
+fn a_client_that_comes_without_its_chat_still_remembers_who_was_in_it() {
+    let (mut stage, _) = Stage::chatting();
+    stage.connect(Resume::No);
+    let met: Vec<_> =
+        stage.session.known().memory.met_lately(stage.now_ms).map(|met| met.stranger.0).collect();
+    assert_eq!(met, [7], "in the token of the `welcome` that follows");
+}

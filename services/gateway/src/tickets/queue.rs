@@ -1,0 +1,99 @@
+//! Tickets that are to be put into the pool.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use chassis::id::TicketId;
+use parking_lot::Mutex;
+use stroll_proto::v1::Ticket;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{metrics::Depth, slot::Slot};
+
+/// Most tickets of one call. A ticket has 4 KB at the very most, so that a call stays below the 4 MiB of gRPC.
+const MAX_BATCH: usize = 512;
+/// From so many on, those that nobody holds any more are dropped where they are.
+const CROWDED: usize = 4_096;
+
+/// One ticket on its way.
+pub(super) struct Job {
+    pub(super) ticket: TicketId,
+    pub(super) slot: Arc<Slot>,
+    /// The client knows that it waits, so it is tried as long as the ticket is held.
+    pub(super) told: bool,
+    /// When a wish that the client knows nothing of is given up.
+    pub(super) give_up: Instant,
+    pub(super) message: Ticket,
+}
+
+/// First come, first served. Bounded by the number of sessions: each holds one ticket, and those that nobody holds are dropped
+/// when they come up, or when there are as many of them as of others.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    wake: Notify,
+    depth: Depth,
+}
+
+struct Inner {
+    jobs: VecDeque<Job>,
+    crowded_at: usize,
+}
+
+impl Queue {
+    pub(super) fn new(depth: Depth) -> Self {
+        let inner = Inner { jobs: VecDeque::new(), crowded_at: CROWDED };
+        Self { inner: Mutex::new(inner), wake: Notify::new(), depth }
+    }
+
+    pub(super) fn push(&self, job: Job, is_held: impl Fn(TicketId) -> bool) {
+        let mut inner = self.inner.lock();
+        if inner.jobs.len() >= inner.crowded_at {
+            let before = inner.jobs.len();
+            inner.jobs.retain(|job| is_held(job.ticket));
+            inner.crowded_at = CROWDED.max(2 * inner.jobs.len());
+            self.depth.sub(before - inner.jobs.len());
+        }
+        inner.jobs.push_back(job);
+        self.depth.add(1);
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Puts back what was taken, with its place.
+    pub(super) fn put_back(&self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        self.depth.add(jobs.len());
+        for job in jobs.into_iter().rev() {
+            inner.jobs.push_front(job);
+        }
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Takes what there is, as much as fits into one call, without those that nobody holds any more.
+    pub(super) fn take(&self, is_held: impl Fn(TicketId) -> bool) -> Vec<Job> {
+        let mut inner = self.inner.lock();
+        let mut batch = Vec::new();
+        while batch.len() < MAX_BATCH
+            && let Some(job) = inner.jobs.pop_front()
+        {
+            self.depth.sub(1);
+            if is_held(job.ticket) {
+                batch.push(job);
+            }
+        }
+        let rest = !inner.jobs.is_empty();
+        drop(inner);
+        if rest {
+            self.wake.notify_one();
+        }
+        batch
+    }
+
+    /// Waits until there may be something to take.
+    pub(super) async fn filled(&self) {
+        self.wake.notified().await;
+    }
+}
