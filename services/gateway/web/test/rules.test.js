@@ -104,7 +104,15 @@ test('settings survive, and nonsense is ignored', () => {
   assert.deepEqual(loadSettings(storage).interests, ['jazz']);
   assert.equal(loadSettings(storage).theme, 'dark');
   kept.set('stroll.settings', '{"theme":"pink","interests":[1],"autoNext":true}');
-  assert.deepEqual(loadSettings(storage), { interests: [], languages: null, onlyInterests: false, autoNext: true, theme: 'auto' });
+  assert.deepEqual(loadSettings(storage), {
+    interests: [],
+    languages: null,
+    onlyInterests: false,
+    sections: [],
+    section: null,
+    autoNext: true,
+    theme: 'auto',
+  });
   assert.equal(loadSettings(null).theme, 'auto');
 });
 
