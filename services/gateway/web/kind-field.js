@@ -5,9 +5,15 @@ import { KIND } from './tab-store.js';
 import { QUESTION_LEAST, QUESTION_MOST, charCount, lineText } from './text.js';
 
 const KINDS = {
-  chat: { hint: '', go: 'Start strolling' },
-  ask: { hint: 'Two strangers get your question and discuss it. You read along and cannot write.', go: 'Ask and watch' },
-  discuss: { hint: 'You and a stranger get somebody’s question. Whoever asked it reads along.', go: 'Discuss a question' },
+  chat: { go: 'Start strolling', hint: '' },
+  ask: {
+    go: 'Ask and watch',
+    hint: 'Two strangers get your question and discuss it. You can only read along.',
+  },
+  discuss: {
+    go: 'Discuss a question',
+    hint: 'You and a stranger get somebody’s question. Whoever asked it reads along.',
+  },
 };
 
 export class KindField {
@@ -74,7 +80,8 @@ export class KindField {
   }
 
   #count() {
-    byId('question-count').textContent = `${QUESTION_LEAST} to ${QUESTION_MOST} characters, ${charCount(this.question)} so far.`;
+    const length = charCount(this.question);
+    byId('question-count').textContent = `${QUESTION_LEAST} to ${QUESTION_MOST} characters, ${length} so far.`;
   }
 
   #keep() {

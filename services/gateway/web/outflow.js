@@ -53,8 +53,8 @@ export class Outflow {
     clearTimeout(this.#timers.silence);
   }
 
-  // Sends what was not sent yet, in order, and no faster than the gateway takes it. While a refused stretch waits for its
-  // repeat nothing goes out: what follows it would only be refused too.
+  // Sends what was not sent yet, in order, and no faster than the gateway takes it. While a refused stretch waits for
+  // its repeat nothing goes out: what follows it would only be refused too.
   flow() {
     clearTimeout(this.#timers.pace);
     if (!this.#delivery || !this.attached || this.#timers.repeat !== null) return;

@@ -38,8 +38,8 @@ export class Search {
     this.#later(delay);
   }
 
-  // A new socket was welcomed. The ticket may have outlived the old one; then `waiting` or `matched` follows at once, and
-  // saying it again would only lose its place.
+  // A new socket was welcomed. The ticket may have outlived the old one; then `waiting` or `matched` follows at once,
+  // and saying it again would only lose its place.
   welcomed() {
     if (!this.#frame) return;
     if (!this.#asked) return this.say();

@@ -1,9 +1,9 @@
 // One stranger: what phase they are in, their chat, and what each frame changes.
 //
-// Phases: `idle` (the start page) → `waiting` → `chat` → `ended`, and from there perhaps `again` (asking to meet the same
-// one) → `chat` or `ended`. The session knows no page: it tells a listener, as `{type, …}`, and keeps what a reload of
-// the tab must not lose in the tab's own storage. Invariants: nothing of a chat is shown after its end; what was
-// acknowledged is in storage; there is a `find` or `again` only outside a chat.
+// Phases: `idle` (the start page) → `waiting` → `chat` → `ended`, and from there perhaps `again` (asking to meet the
+// same one) → `chat` or `ended`. The session knows no page: it tells a listener, as `{type, …}`, and keeps what a
+// reload of the tab must not lose in the tab's own storage. Invariants: nothing of a chat is shown after its end; what
+// was acknowledged is in storage; there is a `find` or `again` only outside a chat.
 
 import { againUntil } from './again.js';
 import { Delivery, Watched } from './delivery.js';
@@ -152,7 +152,8 @@ export class Session {
   }
 
   typing(on) {
-    if (this.phase === 'chat' && this.#outflow.attached && !this.watching) this.#connection.send({ type: 'typing', on });
+    if (this.phase !== 'chat' || this.watching || !this.#outflow.attached) return;
+    this.#connection.send({ type: 'typing', on });
   }
 
   leave() {
@@ -326,7 +327,8 @@ export class Session {
 
   // A spy acknowledges nothing: the two talk with one another.
   #overheard(frame) {
-    if (frame.type === 'message' && this.chat.watched.receive(frame.from, frame.seq)) this.#spoken(frame.from, frame.text);
+    const fresh = frame.type === 'message' && this.chat.watched.receive(frame.from, frame.seq);
+    if (fresh) this.#spoken(frame.from, frame.text);
   }
 
   #spoken(from, text) {
