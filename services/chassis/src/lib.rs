@@ -15,6 +15,7 @@ mod random;
 mod readiness;
 mod redacted;
 mod run;
+mod section;
 mod tasks;
 
 pub mod admin;
@@ -37,5 +38,6 @@ pub use readiness::{Condition, Readiness};
 pub use redacted::Redacted;
 pub use run::run;
 pub use secret::Secret;
+pub use section::{BadSections, Section, Sections};
 pub use settings::Settings;
 pub use tasks::Tasks;

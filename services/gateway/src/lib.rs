@@ -31,7 +31,7 @@ use axum::{Router, routing::get};
 use chassis::{Context, grpc::Channel, net::Listener};
 use tracing::info;
 
-pub use crate::config::{Config, Limits, Origin, Public, Section, Sections, Wishes};
+pub use crate::config::{Config, Limits, Origin, Public, Wishes};
 use crate::hub::Hub;
 
 /// A gateway that listens.

@@ -1,14 +1,17 @@
 // Wires the page: the session on one side, the views on the other.
 //
-// Stable names for tests, beside `body[data-phase]` (idle, waiting, chat, ended):
-//   start    [data-view="start"] #online #interest-input #interests #only-interests #languages #language-select
-//            #language-add #adult #terms #consent-error #start #start-error; .chip[data-value]
-//   chat     [data-view="chat"][data-state="waiting"|"chatting"|"ended"] #status #waiting-note #log #opening
-//            #common-interests #typing #banner[data-kind] #banner-action #message-input #message-hint #send
-//            #stop[data-label="Stop"|"Really?"|"New"] #save-log #report-open #to-latest
-//   message  .message[data-from="you"|"stranger"|"notice"] .words, of one's own also
+// Stable names for tests, beside `body[data-phase]` (idle, waiting, chat, ended, again):
+//   start    [data-view="start"] #online #choose-chat #choose-ask #choose-discuss (labels of input[name="kind"])
+//            #question-input #question-count #question-error #interest-input #interests #only-interests #languages
+//            #language-select #language-add #section #adult #terms #consent-error #start #start-error
+//            .chip[data-value]
+//   chat     [data-view="chat"][data-state="waiting"|"chatting"|"ended"|"asking"] #status #waiting-title #waiting-note
+//            #waiting-estimate #question-text #log #opening #common-interests #typing #banner[data-kind] #banner-action
+//            #message-input #message-hint #send #watching #stop[data-label="Stop"|"Really?"|"New"] #save-log
+//            #report-open #block[data-label="Block"|"Really?"] #to-latest
+//   message  .message[data-from="you"|"stranger"|"stranger_1"|"stranger_2"|"notice"] .words, of one's own also
 //            [data-seq][data-state="sending"|"sent"|"delivered"|"undelivered"]
-//   ended    #ended #ended-text #countdown #countdown-cancel #home #copy-log #ended-save #ended-report
+//   ended    #ended #ended-text #again #countdown #countdown-cancel #home #copy-log #ended-save #ended-report
 //   dialogs  #settings-open #settings input[name="theme"] #auto-next #settings-close
 //            #report input[name="reason"] #report-comment #report-send #report-error #report-case #report-close
 //   #toast
@@ -23,7 +26,9 @@ import { Session } from './session.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { StartView } from './start-view.js';
 import { isCopy } from './tab-claim.js';
+import { TabStore } from './tab-store.js';
 import { applyTheme } from './theme.js';
+import { company, speaker, waitingTitle } from './words.js';
 
 const ONLINE_EVERY = 30_000;
 
@@ -40,6 +45,7 @@ const session = new Session({
 const start = new StartView({
   settings,
   save,
+  tab: new TabStore(tabStorage()),
   consent: session.consent,
   start: (wish) => {
     session.agree();
@@ -68,7 +74,7 @@ const HANDLERS = {
   busy: () => chat.waiting({ busy: true }),
   line: ({ line }) => {
     chat.line(line);
-    if (line.from !== 'you') attention.call(line.from === 'notice' ? 'A notice' : 'Stranger wrote');
+    if (line.from !== 'you') attention.call(line.from === 'notice' ? 'A notice' : `${speaker(line.from)} wrote`);
   },
   mark: ({ line }) => chat.mark(line),
   typing: ({ on, from }) => chat.typing(on, from),
@@ -76,16 +82,18 @@ const HANDLERS = {
   link: (link) => chat.link(link),
   resumed: () => chat.resumed(),
   limits: (limits) => chat.limits(limits),
+  sections: ({ sections }) => start.offerSections(sections),
   online: ({ online }) => showOnline(online),
   notice: ({ text }) => toast(text, 12_000),
   refused: ({ code, text }) => refused(code, text),
 };
 
 const TITLES = {
-  idle: 'Stroll: meet a stranger',
-  waiting: 'Looking for a stranger … · Stroll',
-  chat: 'Talking with a stranger · Stroll',
-  ended: 'The chat is over · Stroll',
+  idle: () => 'Stroll: meet a stranger',
+  waiting: () => `${waitingTitle(start.wish())} · Stroll`,
+  chat: () => `${company(session.chat)} · Stroll`,
+  ended: () => 'The chat is over · Stroll',
+  again: () => 'Asking to meet again … · Stroll',
 };
 
 function enter(phase, { restored = false }) {
@@ -94,9 +102,10 @@ function enter(phase, { restored = false }) {
   document.querySelector('[data-view="start"]').hidden = phase !== 'idle';
   chat.enter(phase, { restored });
   byId('online').hidden = phase !== 'idle' || byId('online').textContent === '';
-  attention.rest(TITLES[phase]);
-  if (phase === 'chat' && !restored) attention.call('A stranger is here');
-  if (phase === 'ended' && !restored && session.chat.ended.by !== 'you') attention.call('The chat is over');
+  attention.rest(TITLES[phase]());
+  if (phase === 'chat' && !restored) attention.call(session.watching ? 'Two strangers are here' : 'A stranger is here');
+  const over = phase === 'ended' && before === 'chat' && session.chat.ended.by !== 'you';
+  if (over && !restored) attention.call('The chat is over');
   if (phase !== 'idle') return;
   scrollTo(0, 0);
   if (before === 'waiting') byId('status').textContent = 'The search was cancelled.';

@@ -1,15 +1,18 @@
 // The page of a chat: waiting for it, having it, and its end.
 
 import { Composer } from './composer.js';
-import { byId, toast } from './elements.js';
-import { copyLog, saveLog } from './log.js';
+import { byId } from './elements.js';
+import { EndedView } from './ended-view.js';
+import { saveLog } from './log.js';
 import { StopButton } from './stop.js';
+import { SureButton } from './sure-button.js';
 import { Transcript } from './transcript.js';
-import { either, endedText, languageName, speaker } from './words.js';
+import { TypingNotice } from './typing-notice.js';
+import { WaitingView } from './waiting-view.js';
+import { company } from './words.js';
 
-const NEXT_AFTER = 5;
-const TYPING_AT_MOST = 60_000;
 const BANNER_AFTER = 800;
+const STATES = { waiting: 'waiting', chat: 'chatting', ended: 'ended', again: 'asking' };
 
 const STOPPED = {
   replaced: ['Stroll was opened with this chat in another tab or window.', 'Use it here'],
@@ -25,11 +28,16 @@ export class ChatView {
   #stop = byId('stop');
   #button = new StopButton();
   #transcript = new Transcript();
+  #typing = new TypingNotice();
+  #waiting = new WaitingView((text) => this.#status(text));
+  #ended;
   #composer;
-  #timers = { countdown: null, typing: null, banner: null, report: null };
+  #block;
+  #phase = 'idle';
+  #bannerTimer = null;
   #link = { state: 'ready' };
 
-  // `actions` are `next()` (find another), `home()` and `report()`.
+  // `actions` are `wish()`, `next()` (find another), `home()` and `report()`.
   constructor({ session, settings, actions }) {
     this.#session = session;
     this.#settings = settings;
@@ -41,16 +49,15 @@ export class ChatView {
         session.draft = text;
       },
     });
-    this.#stop.addEventListener('click', () => this.step());
-    byId('home').addEventListener('click', () => actions.home());
-    byId('countdown-cancel').addEventListener('click', () => {
-      this.stay();
-      this.#stop.focus();
+    this.#ended = new EndedView({ session, actions });
+    this.#block = new SureButton(byId('block'), {
+      warning: 'Press again to end the chat and never meet this stranger again.',
+      act: () => session.block(),
     });
+    this.#stop.addEventListener('click', () => this.step());
     byId('banner-action').addEventListener('click', () => session.reconnect());
-    for (const id of ['report-open', 'ended-report']) byId(id).addEventListener('click', () => actions.report());
-    for (const id of ['save-log', 'ended-save']) byId(id).addEventListener('click', () => saveLog(session.chat));
-    byId('copy-log').addEventListener('click', () => this.#copy());
+    byId('report-open').addEventListener('click', () => actions.report());
+    byId('save-log').addEventListener('click', () => saveLog(session.chat));
   }
 
   // === The button
@@ -64,6 +71,7 @@ export class ChatView {
   // Shift, Alt or Meta with Esc: the end of this one and the beginning of the next.
   skip() {
     if (this.#session.phase === 'chat') this.#session.leave();
+    if (this.#session.phase === 'again') this.#session.cancel();
     if (this.#session.phase === 'ended') this.#actions.next();
   }
 
@@ -81,57 +89,80 @@ export class ChatView {
   // === Phases
 
   enter(phase, { restored }) {
-    this.stay();
+    const before = this.#phase;
+    this.#phase = phase;
     this.#button.enter(phase);
     this.#showButton();
-    const { chat } = this.#session;
+    this.#block.relent();
+    this.#waiting.close();
+    this.#ended.close();
+    this.#typing.clear();
+    const { chat, watching } = this.#session;
     this.#view.hidden = phase === 'idle';
-    this.#view.dataset.state = { waiting: 'waiting', chat: 'chatting', ended: 'ended' }[phase] ?? 'waiting';
+    this.#view.dataset.state = STATES[phase] ?? 'waiting';
     byId('waiting').hidden = phase !== 'waiting';
-    byId('ended').hidden = phase !== 'ended';
-    byId('save-log').hidden = phase !== 'chat';
-    this.typing(false);
-    this.#showReport();
+    byId('question').hidden = !chat?.question;
+    byId('question-text').textContent = chat?.question ?? '';
+    for (const id of ['report-open', 'save-log']) byId(id).hidden = phase !== 'chat';
+    byId('block').hidden = phase !== 'chat' || watching;
+    this.#showComposer(phase === 'chat' && watching);
     this.#showBanner();
     if (phase === 'waiting') this.#startWaiting();
     if (phase === 'chat' || (phase === 'ended' && restored)) this.#transcript.open(chat);
     if (phase === 'chat') this.#startChat(restored);
-    if (phase === 'ended') this.#startEnded(restored);
+    if (phase === 'ended') this.#startEnded(restored || before === 'again');
+    if (phase === 'again') this.#startAsking();
+  }
+
+  // Who only watches sees why there is nothing to write in.
+  #showComposer(watching) {
+    byId('watching').hidden = !watching;
+    byId('writing').hidden = watching;
+    byId('send').hidden = watching;
   }
 
   #startWaiting() {
     this.#composer.close();
-    this.waiting({ widened: false });
-    byId('chat-title').focus({ preventScroll: true });
+    this.#waiting.open(this.#actions.wish());
+    this.#focusTitle('Looking for a stranger');
   }
 
   #startChat(restored) {
-    this.#composer.open(restored ? this.#session.draft : '');
-    if (!restored || document.activeElement === document.body) this.#composer.focus();
-    this.#status('Talking with a stranger');
+    const { chat, watching, draft } = this.#session;
+    this.#status(company(chat));
+    byId('chat-title').textContent = watching ? 'Two strangers discuss your question' : 'Chat with a stranger';
+    if (watching) this.#composer.close();
+    else this.#composer.open(restored ? draft : '');
+    if (restored && document.activeElement !== document.body) return;
+    if (watching) this.#focusTitle();
+    else this.#composer.focus();
   }
 
-  #startEnded(restored) {
-    const { ended } = this.#session.chat;
+  #startEnded(calm) {
+    const { by } = this.#session.chat.ended;
+    const walkOn = !calm && this.#settings.autoNext && (by === 'stranger' || by === 'away');
     this.#composer.close();
-    byId('ended-text').textContent = endedText(ended);
-    this.#status(endedText(ended));
-    const left = ended.by === 'stranger' || ended.by === 'away';
-    if (left && this.#settings.autoNext && !restored) this.#countDown(NEXT_AFTER);
+    byId('chat-title').textContent = 'The chat is over';
+    this.#status(this.#ended.open({ walkOn }));
   }
 
-  // News of the search. `wish` is repeated, so that one sees what is looked for.
-  waiting({ estimate, widened, busy }) {
-    const { interests, languages, onlyInterests } = this.#actions.wish();
-    const likes = interests.length > 0 ? `somebody who likes ${either(interests)}` : '';
-    const speaks = languages.length > 0 ? ` who speaks ${either(languages.map(languageName))}` : '';
-    let note = likes ? `For a moment we look for ${likes}, then for anybody${speaks}.` : `Picking somebody at random${speaks}.`;
-    if (likes && onlyInterests) note = `We look for ${likes}, however long it takes.`;
-    if (widened) note = `Nobody with your interests is around right now, so we look for anybody${speaks}.`;
-    if (busy) note = 'Stroll is very busy at the moment. We keep trying.';
-    if (Number.isFinite(estimate) && estimate >= 1_500) note += ` It usually takes about ${duration(estimate)}.`;
-    if (byId('waiting-note').textContent !== note) byId('waiting-note').textContent = note;
-    this.#status(widened || busy ? note : 'Looking for a stranger …');
+  #startAsking() {
+    this.#status(this.#ended.open({ walkOn: false }));
+    this.#focusTitle('Asking to meet again');
+  }
+
+  #focusTitle(text = byId('chat-title').textContent) {
+    byId('chat-title').textContent = text;
+    byId('chat-title').focus({ preventScroll: true });
+  }
+
+  // News of the search.
+  waiting(news) {
+    this.#waiting.news(news);
+  }
+
+  stay() {
+    this.#ended.stay();
   }
 
   // === While it lasts
@@ -139,6 +170,7 @@ export class ChatView {
   #say(text) {
     if (!this.#session.say(text)) return false;
     this.#button.relent();
+    this.#block.relent();
     this.#showButton();
     return true;
   }
@@ -151,21 +183,20 @@ export class ChatView {
     this.#transcript.mark(line);
   }
 
-  // A lost `typing off` must not leave the stranger typing for ever.
-  typing(on, from = 'stranger') {
-    clearTimeout(this.#timers.typing);
-    byId('typing').hidden = !on;
-    byId('typing-text').textContent = `${speaker(from)} is typing …`;
-    if (on) this.#timers.typing = setTimeout(() => this.typing(false), TYPING_AT_MOST);
+  // Without `from`: nobody types any more.
+  typing(on, from) {
+    if (on) this.#typing.show(from);
+    else if (from) this.#typing.hide(from);
+    else this.#typing.clear();
   }
 
   link(link) {
     this.#link = link;
-    clearTimeout(this.#timers.banner);
+    clearTimeout(this.#bannerTimer);
     const calm = link.state === 'ready' || link.state === 'stopped' || link.state === 'idle';
     // A short gap is nobody's business.
     if (calm) this.#showBanner();
-    else this.#timers.banner = setTimeout(() => this.#showBanner(), BANNER_AFTER);
+    else this.#bannerTimer = setTimeout(() => this.#showBanner(), BANNER_AFTER);
   }
 
   resumed() {
@@ -182,7 +213,7 @@ export class ChatView {
 
   // One's own connection is told before the stranger's: while it is gone, nothing is known of the other.
   #showBanner() {
-    const live = this.#session.phase === 'chat' || this.#session.phase === 'waiting';
+    const live = ['chat', 'waiting', 'again'].includes(this.#session.phase);
     const { state, why } = this.#link;
     let [text, action] = ['', ''];
     // Who was banned out of a chat sees its end first, and must still learn why no other follows.
@@ -190,7 +221,8 @@ export class ChatView {
     if (told && state === 'stopped') [text, action] = STOPPED[why];
     else if (live && (state === 'retrying' || state === 'connecting')) text = this.#connectingText();
     else if (this.#session.phase === 'chat' && this.#session.chat.away) {
-      text = 'Your stranger lost the connection. Waiting for them to come back …';
+      const who = this.#session.watching ? 'One of the two' : 'Your stranger';
+      text = `${who} lost the connection. Waiting for them to come back …`;
     }
     const banner = byId('banner');
     banner.dataset.kind = text === '' ? '' : state === 'ready' ? 'stranger-away' : state;
@@ -202,54 +234,11 @@ export class ChatView {
 
   #connectingText() {
     if (navigator.onLine === false) return 'You seem to be offline. Waiting for the network …';
-    return this.#session.phase === 'chat' ? 'Reconnecting … What you write is kept and sent then.' : 'Connecting …';
-  }
-
-  // === After it
-
-  // The time until the next stranger is shown, and stands still while a dialog is open.
-  #countDown(seconds) {
-    clearTimeout(this.#timers.countdown);
-    if (seconds === 0) return this.#actions.next();
-    byId('countdown').hidden = false;
-    byId('countdown-text').textContent = `Walking on in ${seconds} …`;
-    const left = document.querySelector('dialog[open]') ? seconds : seconds - 1;
-    this.#timers.countdown = setTimeout(() => this.#countDown(left), 1_000);
-  }
-
-  // No walking on by itself, this time.
-  stay() {
-    clearTimeout(this.#timers.countdown);
-    byId('countdown').hidden = true;
-  }
-
-  #showReport() {
-    clearTimeout(this.#timers.report);
-    const { phase, chat } = this.#session;
-    byId('report-open').hidden = !(phase === 'chat' && chat);
-    byId('ended-report').hidden = !this.#session.reportable;
-    if (phase === 'ended' && this.#session.reportable) {
-      this.#timers.report = setTimeout(() => this.#showReport(), 5_000);
-    }
-  }
-
-  async #copy() {
-    try {
-      await copyLog(this.#session.chat);
-      toast('The log was copied.');
-    } catch {
-      toast('The browser did not allow copying. You can save the log instead.');
-    }
+    const writes = this.#session.phase === 'chat' && !this.#session.watching;
+    return writes ? 'Reconnecting … What you write is kept and sent then.' : 'Connecting …';
   }
 
   #status(text) {
     byId('status').textContent = text;
   }
-}
-
-function duration(milliseconds) {
-  const seconds = Math.round(milliseconds / 1_000);
-  if (seconds < 60) return `${seconds} seconds`;
-  const minutes = Math.round(seconds / 60);
-  return minutes === 1 ? 'a minute' : `${minutes} minutes`;
 }

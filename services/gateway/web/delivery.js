@@ -66,3 +66,22 @@ export class Delivery {
     return { next: this.next, seen: this.seen, unacked: this.unacked, sent: this.sent };
   }
 }
+
+// What a spy has seen: a count for each of the two who talk. After a new socket messages may come twice or not at all,
+// so a number that was passed is dropped and a gap is not waited for.
+export class Watched {
+  constructor(state = {}) {
+    this.seen = { stranger_1: state.stranger_1 ?? 0, stranger_2: state.stranger_2 ?? 0 };
+  }
+
+  // Whether this is to be shown.
+  receive(from, seq) {
+    if (!Object.hasOwn(this.seen, from) || !Number.isSafeInteger(seq) || seq <= this.seen[from]) return false;
+    this.seen[from] = seq;
+    return true;
+  }
+
+  toJSON() {
+    return this.seen;
+  }
+}

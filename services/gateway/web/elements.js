@@ -31,13 +31,15 @@ export function print() {
 
 let toastTimer = null;
 
-// A short word about something that was just done, seen and read out wherever one is.
+// A short word about something that was just done, seen and read out wherever one is. Returns what takes it away early.
 export function toast(text, milliseconds = 5_000) {
   const element = byId('toast');
   element.hidden = false;
   element.textContent = text;
+  const hide = () => {
+    if (element.textContent === text) element.hidden = true;
+  };
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => {
-    element.hidden = true;
-  }, milliseconds);
+  toastTimer = setTimeout(hide, milliseconds);
+  return hide;
 }

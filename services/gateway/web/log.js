@@ -3,11 +3,12 @@
 import { endedText, greeting, speaker } from './words.js';
 
 export function logText(chat) {
-  const lines = [`Stroll: a chat with a stranger, ${stamp(chat.startedAt)}`, greeting(chat)];
+  const between = chat.role === 'spy' ? 'a chat between two strangers' : 'a chat with a stranger';
+  const lines = [`Stroll: ${between}, ${stamp(chat.startedAt)}`, greeting(chat)];
   if (chat.question) lines.push(`Question to discuss: ${chat.question}`);
   lines.push('');
   for (const line of chat.lines) lines.push(spoken(line));
-  if (chat.ended) lines.push('', endedText(chat.ended));
+  if (chat.ended) lines.push('', endedText(chat.ended, chat.role));
   return `${lines.join('\n')}\n`;
 }
 

@@ -25,7 +25,10 @@ export class ReportDialog {
   }
 
   open() {
+    const { watching } = this.#session;
     byId('report-form').reset();
+    byId('report-title').textContent = watching ? 'Report this chat' : 'Report this stranger';
+    byId('report-discreet').textContent = watching ? 'The two are' : 'Your stranger is';
     byId('report-ask').hidden = false;
     byId('report-done').hidden = true;
     this.#error('');

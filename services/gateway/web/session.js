@@ -1,27 +1,25 @@
 // One stranger: what phase they are in, their chat, and what each frame changes.
 //
-// Phases: `idle` (the start page) → `waiting` → `chat` → `ended`. The session knows no page: it tells a listener, as
-// `{type, …}`, and keeps what a reload of the tab must not lose in the tab's own storage. Invariants: nothing of a
-// chat is shown after its end; what was acknowledged is in storage; there is a `find` only outside a chat.
+// Phases: `idle` (the start page) → `waiting` → `chat` → `ended`, and from there perhaps `again` (asking to meet the
+// same one) → `chat` or `ended`. The session knows no page: it tells a listener, as `{type, …}`, and keeps what a
+// reload of the tab must not lose in the tab's own storage. Invariants: nothing of a chat is shown after its end; what
+// was acknowledged is in storage; there is a `find` or `again` only outside a chat.
 
-import { Delivery } from './delivery.js';
-import { Pace } from './pace.js';
+import { againUntil } from './again.js';
+import { Delivery, Watched } from './delivery.js';
+import { Outflow } from './outflow.js';
+import { Reporting } from './reporting.js';
+import { Search, findFrame } from './search.js';
 import { CHAT, CONSENT, DRAFT, SESSION, TabStore } from './tab-store.js';
 
 const REPORT_WINDOW = 120_000;
-const REPORT_PATIENCE = 15_000;
 const LEAVE_PATIENCE = 3_000;
-const FIND_GRACE = 400;
-const SILENCE = 10_000;
-// So long the refusals of one burst may take to come in.
-const REFUSALS_WITHIN = 400;
+// So long after the last moment to ask the gateway may take to say that it came to nothing.
+const AGAIN_PATIENCE = 75_000;
 const LINES_KEPT = 400;
 
 // Refusals that a later try may get past.
 const PASSING = new Set(['slow_down', 'bad_seq', 'busy', 'unavailable', 'not_now']);
-
-// Refusals that may be a report's.
-const OF_REPORTS = new Set(['unavailable', 'not_now', 'bad_value', 'slow_down']);
 
 export class Session {
   phase = 'idle';
@@ -31,23 +29,16 @@ export class Session {
   #store;
   #listener;
   #wish = null;
-  // The last message to the gateway was `find`, and nothing since has undone it.
-  #asked = false;
-  // The gateway knows that this socket is in the chat, so numbered frames may go out.
-  #attached = false;
-  // The resume token of a chat that is over here, while the gateway has not confirmed it.
+  #search;
+  #outflow;
+  #reporting = new Reporting();
+  // The chat that is over here, while the gateway has not confirmed it: its resume token, and whether it is blocked.
   #leaving = null;
-  #report = null;
-  #cancels = 0;
-  // Refusals since frames were last sent again, and such rounds without an acknowledgement in between.
-  #refusals = 0;
-  #fruitless = 0;
-  #silences = 0;
   // The connection came to a final end; only a person may begin another.
   #stopped = false;
   #limits = {};
-  #pace = new Pace();
-  #timers = { find: null, leave: null, repeat: null, pace: null, silence: null };
+  #sections = [];
+  #timers = { leave: null, again: null };
 
   // `connect(handlers)` makes the connection, so that tests can put a scripted one in its place.
   constructor({ connect, storage, listener }) {
@@ -60,6 +51,15 @@ export class Session {
       onFrame: (frame) => this.#frame(frame),
       onState: (state, detail) => this.#link(state, detail),
     });
+    const send = (frame) => this.#connection.send(frame);
+    this.#search = new Search({ send, free: () => this.#leaving === null });
+    this.#outflow = new Outflow({
+      send,
+      renew: () => this.#connection.renew(),
+      sent: (seqs) => this.#mark(seqs, 'sent'),
+      settled: (seqs) => this.#mark(seqs, 'delivered'),
+      alone: () => this.chat?.away === true,
+    });
   }
 
   // === What the page asks for
@@ -68,8 +68,9 @@ export class Session {
   restore() {
     const stored = this.#store.load(CHAT);
     if (!stored) return;
-    this.chat = { ...stored, delivery: new Delivery(stored.delivery) };
+    this.chat = { ...stored, delivery: new Delivery(stored.delivery), watched: new Watched(stored.watched) };
     this.phase = stored.ended ? 'ended' : 'chat';
+    if (this.phase === 'chat') this.#outflow.begin(this.chat.delivery);
     this.#tell('phase', { restored: true });
   }
 
@@ -80,7 +81,7 @@ export class Session {
 
   // What the storage holds is another tab's.
   forget() {
-    if (this.phase === 'waiting') return;
+    if (this.#searching) return;
     for (const key of [SESSION, CHAT, DRAFT]) this.#store.remove(key);
     this.chat = null;
     if (this.phase !== 'idle') this.#enter('idle');
@@ -102,20 +103,34 @@ export class Session {
   }
 
   find(wish) {
+    if (this.phase === 'again') this.#search.cancel();
+    clearTimeout(this.#timers.again);
     this.#wish = wish;
-    this.#asked = false;
     this.chat = null;
     this.#store.remove(CHAT);
     this.#enter('waiting');
     this.#connection.open();
-    this.#sendFind();
+    this.#search.begin(() => findFrame(wish, { most: this.#limits.interests, sections: this.#sections }));
+  }
+
+  // Until when the last stranger can be asked for again, as a time; 0 if not at all.
+  get againUntil() {
+    return this.phase === 'ended' ? againUntil(this.chat) : 0;
+  }
+
+  again() {
+    if (Date.now() >= this.againUntil) return;
+    this.#timers.again = setTimeout(() => this.#giveUp(), this.againUntil + AGAIN_PATIENCE - Date.now());
+    this.#enter('again');
+    this.#connection.open();
+    this.#search.begin(() => ({ type: 'again' }));
   }
 
   cancel() {
-    if (this.phase !== 'waiting') return;
-    if (this.#asked && this.#connection.send({ type: 'cancel' })) this.#cancels += 1;
-    this.#asked = false;
-    this.#enter('idle');
+    if (!this.#searching) return;
+    clearTimeout(this.#timers.again);
+    this.#search.cancel();
+    this.#enter(this.phase === 'again' ? 'ended' : 'idle');
   }
 
   // Back to the start page after a chat.
@@ -128,23 +143,31 @@ export class Session {
 
   // Returns the line, or null when it can't be taken now.
   say(text) {
-    if (this.phase !== 'chat' || this.chat.delivery.full) return null;
+    if (this.phase !== 'chat' || this.watching || this.chat.delivery.full) return null;
     const frame = this.chat.delivery.push(text);
     const line = { from: 'you', text, seq: frame.seq, state: 'sending', at: Date.now() };
     this.#addLine(line);
-    this.#flow();
+    this.#outflow.flow();
     return line;
   }
 
   typing(on) {
-    if (this.phase === 'chat' && this.#attached) this.#connection.send({ type: 'typing', on });
+    if (this.phase !== 'chat' || this.watching || !this.#outflow.attached) return;
+    this.#connection.send({ type: 'typing', on });
   }
 
   leave() {
-    if (this.phase !== 'chat') return;
-    this.#leaving = this.chat.resume;
-    this.#end({ by: 'you' });
-    this.#sendLeave();
+    this.#leave(false);
+  }
+
+  // The end, and these two never meet again.
+  block() {
+    if (!this.watching) this.#leave(true);
+  }
+
+  // Asked a question, and only watches.
+  get watching() {
+    return this.chat?.role === 'spy';
   }
 
   get reportable() {
@@ -154,17 +177,10 @@ export class Session {
 
   // Resolves with the case's number; rejects with an Error whose message can be shown.
   report(reason, comment) {
-    this.#settleReport(new Error('Another report took its place.'));
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#settleReport(new Error('No answer came. Please try again.')),
-        REPORT_PATIENCE,
-      );
-      const frame = comment ? { type: 'report', reason, comment } : { type: 'report', reason };
-      this.#report = { frame, resolve, reject, timer, sent: false };
-      this.#connection.open();
-      this.#sendReport();
-    });
+    const answer = this.#reporting.begin(reason, comment);
+    this.#connection.open();
+    this.#sendReport();
+    return answer;
   }
 
   // The network or the page came back.
@@ -181,10 +197,8 @@ export class Session {
 
   // The tab goes. A chat is left alone, because a reload comes back into it; a search is not.
   goodbye() {
-    if (this.phase !== 'waiting') return;
-    clearTimeout(this.#timers.find);
-    this.#connection.send({ type: 'cancel' });
-    this.#asked = false;
+    if (!this.#searching) return;
+    this.#search.pause();
     this.#connection.close();
   }
 
@@ -193,7 +207,7 @@ export class Session {
   #hello() {
     const hello = { type: 'hello' };
     const session = this.#store.load(SESSION);
-    const resume = this.#leaving ?? (this.phase === 'chat' ? this.chat.resume : null);
+    const resume = this.#leaving?.resume ?? (this.phase === 'chat' ? this.chat.resume : null);
     if (session) hello.session = session;
     if (resume) hello.resume = resume;
     if (this.consent) Object.assign(hello, { adult: true, terms: true });
@@ -201,20 +215,23 @@ export class Session {
   }
 
   #needed() {
-    return this.phase === 'waiting' || this.phase === 'chat' || this.#leaving !== null || this.#report !== null;
+    return this.#searching || this.phase === 'chat' || this.#leaving !== null || this.#reporting.pending;
+  }
+
+  get #searching() {
+    return this.phase === 'waiting' || this.phase === 'again';
   }
 
   #link(state, detail) {
     this.#stopped = state === 'stopped';
     if (state !== 'ready') {
-      this.#attached = false;
-      this.#cancels = 0;
-      if (this.#report) this.#report.sent = false;
+      this.#outflow.detach();
+      this.#search.settled();
+      this.#reporting.lost();
       clearTimeout(this.#timers.leave);
-      clearTimeout(this.#timers.silence);
     }
     if (state === 'stopped') {
-      this.#settleReport(new Error('The connection was closed.'));
+      this.#reporting.refuse('The connection was closed.');
       this.#leaving = null;
     }
     this.#tell('link', { state, ...detail });
@@ -223,7 +240,7 @@ export class Session {
   // === What the gateway says
 
   #frame(frame) {
-    clearTimeout(this.#timers.silence);
+    this.#outflow.heard();
     const handlers = {
       welcome: () => this.#welcome(frame),
       idle: () => this.#idle(),
@@ -237,7 +254,7 @@ export class Session {
       stranger: () => this.#stranger(frame.state === 'away'),
       ended: () => this.#ended(frame),
       notice: () => this.#notice(frame),
-      reported: () => this.#settleReport(null, frame.case),
+      reported: () => this.#reporting.stored(frame.case),
       error: () => this.#refused(frame),
     };
     // A frame that this client does not know is for a later one.
@@ -246,66 +263,50 @@ export class Session {
 
   #welcome(frame) {
     this.#remember(frame.session);
-    this.#attached = false;
+    this.#outflow.attached = false;
     if (Number.isFinite(frame.online)) this.#tell('online', { online: frame.online });
     this.#limits = limits(frame.limits);
     this.#tell('limits', this.#limits);
+    this.#sections = texts(frame.sections);
+    this.#tell('sections', { sections: this.#sections });
     if (this.#limits.unacked && this.chat) this.chat.delivery.window = this.#limits.unacked;
     if (this.phase === 'ended' && !this.#leaving) this.#sendReport();
-    if (this.phase !== 'waiting') return;
-    if (!this.#asked) return this.#sendFind();
-    // The ticket may have outlived the socket; then `waiting` or `matched` follows at once, and a second `find` would
-    // only lose its place.
-    this.#asked = false;
-    this.#findAfter(FIND_GRACE);
+    this.#search.welcomed();
   }
 
   #idle() {
-    if (this.#cancels > 0) {
-      this.#cancels -= 1;
-      return;
-    }
-    if (this.phase === 'waiting' && this.#asked) this.#findAfter(FIND_GRACE);
+    if (!this.#search.ended()) return;
+    if (this.phase === 'again') this.#unmet();
+    else this.#search.sayAgain();
   }
 
   #waiting(frame) {
-    if (this.phase !== 'waiting' || this.#cancels > 0) return;
-    this.#asked = true;
-    clearTimeout(this.#timers.find);
+    if (!this.#search.confirmed() || this.phase !== 'waiting') return;
     this.#tell('waiting', { estimate: frame.estimate_ms, widened: frame.widened === true });
   }
 
   #matched(frame) {
+    this.#outflow.attached = true;
     if (this.phase === 'chat' && frame.chat === this.chat.id) {
       this.chat.resume = frame.resume;
-      this.#attached = true;
-      this.chat.delivery.refused(Infinity);
-      return this.#flow();
+      return this.#outflow.flowAnew();
     }
-    this.#attached = true;
-    if (this.phase !== 'waiting') {
+    this.#search.settled();
+    if (!this.#searching) {
       // It crossed with our `cancel`.
-      this.#cancels = 0;
-      this.#leaving = frame.resume;
+      this.#leaving = { resume: frame.resume, block: false };
       return this.#sendLeave();
     }
-    clearTimeout(this.#timers.find);
-    this.#asked = false;
-    this.#cancels = 0;
-    this.#fruitless = 0;
+    const met = this.phase === 'again';
+    clearTimeout(this.#timers.again);
+    this.#search.forget();
     this.chat = {
-      id: frame.chat,
-      resume: frame.resume,
-      common: texts(frame.common_interests),
-      asked: this.#wish.interests.length > 0,
-      language: typeof frame.language === 'string' ? frame.language : null,
-      question: typeof frame.question === 'string' ? frame.question : null,
-      startedAt: Date.now(),
-      lines: [],
-      away: false,
-      ended: null,
+      ...newChat(frame, met ? null : this.#wish),
+      met,
       delivery: new Delivery({}, this.#limits.unacked),
+      watched: new Watched(),
     };
+    this.#outflow.begin(this.chat.delivery);
     this.draft = '';
     this.#keep();
     this.#enter('chat');
@@ -313,52 +314,48 @@ export class Session {
 
   #numbered(frame) {
     if (this.phase !== 'chat') return;
+    if (this.watching) return this.#overheard(frame);
     const verdict = this.chat.delivery.receive(frame.seq);
     if (verdict === 'gap') return;
     if (verdict === 'new') {
       this.#stranger(false);
-      if (frame.type === 'message') {
-        this.#tell('typing', { on: false });
-        this.#addLine({ from: String(frame.from ?? 'stranger'), text: String(frame.text), at: Date.now() });
-      } else {
-        this.#keep();
-      }
+      if (frame.type === 'message') this.#spoken('stranger', frame.text);
+      else this.#keep();
     }
     this.#connection.send({ type: 'ack', seq: this.chat.delivery.seen });
   }
 
-  #acked(seq) {
-    if (this.phase === 'chat' && this.#settle(seq)) this.#stranger(false);
+  // A spy acknowledges nothing: the two talk with one another.
+  #overheard(frame) {
+    const fresh = frame.type === 'message' && this.chat.watched.receive(frame.from, frame.seq);
+    if (fresh) this.#spoken(frame.from, frame.text);
   }
 
-  #settle(seq) {
-    const settled = this.chat.delivery.acked(seq);
-    if (settled.length === 0) return false;
-    this.#fruitless = 0;
-    this.#silences = 0;
-    this.#mark(settled, 'delivered');
-    this.#watchSilence();
-    return true;
+  #spoken(from, text) {
+    this.#tell('typing', { on: false, from });
+    this.#addLine({ from, text: String(text), at: Date.now() });
+  }
+
+  #acked(seq) {
+    if (this.phase === 'chat' && this.#outflow.acked(seq)) this.#stranger(false);
   }
 
   #strangerTyping(frame) {
     if (this.phase !== 'chat') return;
-    if (frame.on === true) this.#stranger(false);
-    this.#tell('typing', { on: frame.on === true, from: frame.from });
+    if (frame.on === true && !this.watching) this.#stranger(false);
+    this.#tell('typing', { on: frame.on === true, from: this.watching ? frame.from : 'stranger' });
   }
 
   #resumed(frame) {
     if (this.#leaving) {
-      this.#attached = true;
+      this.#outflow.attached = true;
       return this.#sendLeave();
     }
     if (this.phase !== 'chat' || frame.chat !== this.chat.id) return;
-    this.#attached = true;
+    this.#outflow.attached = true;
     // Whether the stranger is there is told by `stranger`, not by this.
-    this.#settle(frame.received);
-    clearTimeout(this.#timers.repeat);
-    this.#timers.repeat = null;
-    this.#repeat();
+    this.#outflow.acked(frame.received);
+    this.#outflow.repeat();
     this.#sendReport();
     this.#tell('resumed');
   }
@@ -378,7 +375,7 @@ export class Session {
 
   #ended(frame) {
     this.#remember(frame.session);
-    if (this.phase === 'chat' && frame.chat === this.chat.id) return this.#end(frame);
+    if (this.phase === 'chat' && frame.chat === this.chat.id) return this.#end({ by: frame.by, reason: frame.reason });
     this.#left();
   }
 
@@ -393,37 +390,38 @@ export class Session {
     const delay = Number.isFinite(after) ? after : 1_000;
     if (code === 'banned') return this.#turnAway(code, text);
     if (code === 'resume_failed') return this.#leaving ? this.#left() : this.#end({ by: 'lost' });
-    if (this.#isOfReport(code)) this.#settleReport(new Error(text || 'The report was refused.'));
+    if (this.#isOfReport(code)) this.#reporting.refuse(text || 'The report was refused.');
     if (this.#leaving && code === 'not_now') return this.#left();
-    if (this.phase === 'chat' && PASSING.has(code)) return this.#repeatAfter(delay, code);
-    if (this.phase === 'waiting' && PASSING.has(code)) {
-      if (code !== 'not_now') this.#tell('busy');
-      // The `idle` that may follow must not make it sooner.
-      this.#asked = false;
-      return this.#findAfter(delay);
+    if (this.phase === 'chat' && PASSING.has(code)) return this.#outflow.refused(delay, code);
+    if (this.phase === 'again' && (code === 'not_now' || !PASSING.has(code))) return this.#unmet();
+    if (this.#searching && PASSING.has(code)) {
+      if (code !== 'not_now' && this.phase === 'waiting') this.#tell('busy');
+      return this.#search.sayAfter(delay);
     }
     if (this.phase === 'waiting') this.#turnAway(code, text);
   }
 
   // === Waiting
 
-  #sendFind() {
-    clearTimeout(this.#timers.find);
-    if (this.phase !== 'waiting' || this.#leaving) return;
-    const { interests, languages, onlyInterests } = this.#wish;
-    const find = { type: 'find', mode: 'text', interests: interests.slice(0, this.#limits.interests), languages };
-    if (onlyInterests && interests.length > 0) find.only_interests = true;
-    this.#asked = this.#connection.send(find);
+  // No word came of an `again`.
+  #giveUp() {
+    this.#search.cancel();
+    this.#unmet();
   }
 
-  #findAfter(delay) {
-    clearTimeout(this.#timers.find);
-    this.#timers.find = setTimeout(() => this.#sendFind(), delay);
+  // They did not both ask in time. Which of them did is not told to anybody.
+  #unmet() {
+    clearTimeout(this.#timers.again);
+    this.#search.forget();
+    this.chat.unmet = true;
+    this.#keep();
+    this.#enter('ended');
   }
 
   // The gateway won't have us look for anybody.
   #turnAway(code, text) {
-    this.#asked = false;
+    if (this.phase === 'again') this.#unmet();
+    this.#search.forget();
     if (this.phase === 'chat') this.#end({ by: 'moderation' });
     else if (this.phase === 'waiting') this.#enter('idle');
     if (code === 'consent_required') {
@@ -435,8 +433,16 @@ export class Session {
 
   // === Leaving
 
+  #leave(block) {
+    if (this.phase !== 'chat') return;
+    this.#leaving = { resume: this.chat.resume, block };
+    this.#end({ by: 'you', blocked: block });
+    this.#sendLeave();
+  }
+
   #sendLeave() {
-    if (!this.#attached || !this.#connection.send({ type: 'leave' })) return;
+    const frame = this.#leaving.block ? { type: 'leave', block: true } : { type: 'leave' };
+    if (!this.#outflow.attached || !this.#connection.send(frame)) return;
     clearTimeout(this.#timers.leave);
     this.#timers.leave = setTimeout(() => this.#left(), LEAVE_PATIENCE);
   }
@@ -447,116 +453,33 @@ export class Session {
     this.#leaving = null;
     clearTimeout(this.#timers.leave);
     this.#sendReport();
-    this.#sendFind();
+    this.#search.say();
   }
 
   #end(ended) {
     if (this.phase !== 'chat') return;
-    clearTimeout(this.#timers.repeat);
-    clearTimeout(this.#timers.pace);
-    clearTimeout(this.#timers.silence);
-    this.#timers.repeat = null;
-    this.#refusals = 0;
-    this.#fruitless = 0;
+    const open = this.#outflow.end();
     this.draft = '';
-    this.chat.ended = { by: ended.by, reason: ended.reason };
+    this.chat.ended = { by: ended.by, reason: ended.reason, blocked: ended.blocked };
     this.chat.endedAt = Date.now();
     this.chat.away = false;
-    const open = this.chat.delivery.unacked.map((frame) => frame.seq);
     this.#tell('typing', { on: false });
     this.#mark(open, 'undelivered');
     this.#keep();
     this.#enter('ended');
   }
 
-  // === Sending, and sending again
-
-  // False while a refused stretch waits for its repeat: what follows it would only be refused too.
-  get #flowing() {
-    return this.#attached && this.#timers.repeat === null;
-  }
-
-  // Sends what was not sent yet, in order, and no faster than the gateway takes it.
-  #flow() {
-    clearTimeout(this.#timers.pace);
-    if (this.phase !== 'chat' || !this.#flowing) return;
-    const { delivery } = this.chat;
-    const sent = [];
-    for (const frame of delivery.unsent()) {
-      const wait = this.#pace.take();
-      if (wait > 0) {
-        this.#timers.pace = setTimeout(() => this.#flow(), wait);
-        break;
-      }
-      if (!this.#connection.send(frame)) break;
-      delivery.sent = frame.seq;
-      sent.push(frame.seq);
-    }
-    this.#mark(sent, 'sent');
-    this.#watchSilence();
-  }
-
-  // The gateway asked for everything that is not acknowledged. Such repeats are free of its rate limit.
-  #repeat() {
-    this.#refusals = 0;
-    for (const frame of this.chat.delivery.repeat()) this.#connection.send(frame);
-    this.#flow();
-  }
-
-  // A refusal does not name its frame, but the gateway takes no number after one that it refused: so as many refusals
-  // as came, so many of the last frames it lacks, and only they are sent again. Nothing goes out in the pause, so that
-  // the count is whole at its end. Without an acknowledgement in between the pauses grow, and after a few all of the
-  // list is sent, at the usual pace.
-  #repeatAfter(delay, code) {
-    if (this.chat.delivery.unacked.length === 0) return;
-    this.#refusals += 1;
-    if (code === 'slow_down') this.#pace.empty();
-    if (this.#timers.repeat !== null) return;
-    const pause = Math.min(10_000, Math.max(REFUSALS_WITHIN, delay) * 2 ** Math.min(this.#fruitless, 5));
-    this.#fruitless += 1;
-    clearTimeout(this.#timers.pace);
-    this.#timers.repeat = setTimeout(() => {
-      this.#timers.repeat = null;
-      this.chat.delivery.refused(this.#fruitless > 3 ? Infinity : this.#refusals);
-      this.#refusals = 0;
-      this.#flow();
-    }, pause);
-  }
-
-  // A phone that changed networks may hold a socket that is dead without knowing it. If something of ours is out, the
-  // stranger is there and nothing at all has come for a while, a new socket is opened beside the old one: ever more
-  // rarely, since it may as well be the stranger's socket that is dead.
-  #watchSilence() {
-    clearTimeout(this.#timers.silence);
-    if (!this.#attached || this.chat?.away || !this.chat?.delivery.unacked.length) return;
-    this.#timers.silence = setTimeout(() => {
-      this.#silences += 1;
-      this.#connection.renew();
-    }, SILENCE * 2 ** Math.min(this.#silences, 4));
-  }
-
   // === Reports
 
   #sendReport() {
-    const report = this.#report;
-    if (!report || report.sent || (this.phase === 'chat' && !this.#attached)) return;
-    report.sent = this.#connection.send(report.frame);
+    if (this.phase !== 'chat' || this.#outflow.attached) this.#reporting.send((frame) => this.#connection.send(frame));
   }
 
   // An error does not name what it refuses. What may be a search's or a message's leaves the report its patience: taken
   // for refused, it would be made twice.
   #isOfReport(code) {
-    if (!this.#report?.sent || this.phase === 'waiting' || !OF_REPORTS.has(code)) return false;
+    if (this.#searching || !this.#reporting.mayBeRefusedBy(code)) return false;
     return code !== 'slow_down' || this.phase !== 'chat' || this.chat.delivery.unacked.length === 0;
-  }
-
-  #settleReport(error, number) {
-    const report = this.#report;
-    if (!report) return;
-    this.#report = null;
-    clearTimeout(report.timer);
-    if (error) report.reject(error);
-    else report.resolve(String(number));
   }
 
   // === Lines, phases, storage
@@ -596,6 +519,25 @@ export class Session {
 function limits(value) {
   const usable = Object.entries(value ?? {}).filter(([, limit]) => Number.isSafeInteger(limit) && limit > 0);
   return Object.fromEntries(usable);
+}
+
+// A chat as its `matched` describes it. `wish` is what was looked for, or null where nothing but this stranger was.
+function newChat(frame, wish) {
+  const kind = wish?.kind ?? 'chat';
+  return {
+    id: frame.chat,
+    role: frame.role === 'spy' ? 'spy' : 'stranger',
+    resume: frame.resume,
+    kind,
+    common: texts(frame.common_interests),
+    asked: kind === 'chat' && wish !== null && wish.interests.length > 0,
+    language: typeof frame.language === 'string' ? frame.language : null,
+    question: typeof frame.question === 'string' ? frame.question : null,
+    startedAt: Date.now(),
+    lines: [],
+    away: false,
+    ended: null,
+  };
 }
 
 function texts(value) {

@@ -1,12 +1,23 @@
 // What is remembered on this device from visit to visit. Nothing of it is sent anywhere but in `find`.
 
 const KEY = 'stroll.settings';
-const DEFAULTS = { interests: [], languages: null, onlyInterests: false, autoNext: false, theme: 'auto' };
+const DEFAULTS = {
+  interests: [],
+  languages: null,
+  onlyInterests: false,
+  // What the server last offered, to be there at the next visit before it is asked, and what was chosen of it.
+  sections: [],
+  section: null,
+  autoNext: false,
+  theme: 'auto',
+};
 
 const FITS = {
   interests: isTexts,
   languages: (value) => value === null || isTexts(value),
   onlyInterests: (value) => typeof value === 'boolean',
+  sections: isTexts,
+  section: (value) => value === null || typeof value === 'string',
   autoNext: (value) => typeof value === 'boolean',
   theme: (value) => ['auto', 'light', 'dark'].includes(value),
 };

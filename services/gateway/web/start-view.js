@@ -1,7 +1,8 @@
-// The start page: interests, languages, consent, and off one goes.
+// The start page: what for, interests, languages, consent, and off one goes.
 
 import { Chips } from './chips.js';
 import { byId, make, toast } from './elements.js';
+import { KindField } from './kind-field.js';
 import { LANGUAGES_MOST, languageChoices, preferredLanguages } from './languages.js';
 import { INTERESTS, INTEREST_CHARS, addInterests } from './text.js';
 import { languageName } from './words.js';
@@ -15,15 +16,18 @@ const REFUSED = {
 export class StartView {
   #settings;
   #save;
+  #kind;
   #input = byId('interest-input');
   #select = byId('language-select');
   #interests;
   #languages;
 
-  // `save()` keeps the settings, `start(wish)` begins; `consent` says whether this tab already agreed.
-  constructor({ settings, save, start, consent }) {
+  // `save()` keeps the settings, `tab` what is this tab's own; `start(wish)` begins; `consent` says whether this tab
+  // already agreed.
+  constructor({ settings, save, tab, start, consent }) {
     this.#settings = settings;
     this.#save = save;
+    this.#kind = new KindField(tab);
     this.#settings.languages ??= preferredLanguages(navigator.languages);
     this.#interests = new Chips(byId('interests'), {
       onRemove: (interest) => this.#setInterests(this.#settings.interests.filter((other) => other !== interest)),
@@ -39,12 +43,34 @@ export class StartView {
     this.#wire(start);
     this.#showInterests();
     this.#showLanguages();
+    this.#showSections();
   }
 
   // What `find` asks for.
   wish() {
     const { interests, languages, onlyInterests } = this.#settings;
-    return { interests: interests.slice(0, INTERESTS), languages: languages.slice(0, LANGUAGES_MOST), onlyInterests };
+    return {
+      kind: this.#kind.kind,
+      question: this.#kind.question,
+      interests: interests.slice(0, INTERESTS),
+      languages: languages.slice(0, LANGUAGES_MOST),
+      onlyInterests,
+      section: this.#section,
+    };
+  }
+
+  // The gateway said what sections it has: none, where there is nothing to choose.
+  offerSections(sections) {
+    this.#settings.sections = sections;
+    this.#save();
+    this.#showSections();
+  }
+
+  // The one that the page shows as chosen, or null where it shows none.
+  get #section() {
+    const { sections, section } = this.#settings;
+    if (sections.length < 2) return null;
+    return sections.includes(section) ? section : sections[0];
   }
 
   showError(text) {
@@ -71,6 +97,10 @@ export class StartView {
       this.#settings.onlyInterests = event.target.checked;
       this.#save();
     });
+    byId('section').addEventListener('change', (event) => {
+      this.#settings.section = event.target.value;
+      this.#save();
+    });
     byId('language-add').addEventListener('click', () => this.#addLanguage());
     for (const id of ['adult', 'terms']) {
       byId(id).addEventListener('change', () => {
@@ -82,6 +112,7 @@ export class StartView {
       // What is still in the box counts too. It isn't taken on blur, because a chip that appears between the press and
       // the release of a click moves away what was clicked.
       this.#take();
+      if (!this.#kind.check()) return;
       if (!this.#checkConsent()) return (byId('adult').checked ? byId('terms') : byId('adult')).focus();
       this.showError('');
       start(this.wish());
@@ -142,6 +173,13 @@ export class StartView {
     const left = languageChoices().filter(({ tag }) => !languages.includes(tag));
     const options = left.map(({ tag, name }) => make('option', { value: tag, text: name, lang: tag }));
     this.#select.replaceChildren(make('option', { value: '', text: 'Choose a language …' }), ...options);
+  }
+
+  #showSections() {
+    const { sections } = this.#settings;
+    byId('section-field').hidden = this.#section === null;
+    byId('section').replaceChildren(...sections.map((name) => make('option', { value: name, text: name })));
+    if (this.#section !== null) byId('section').value = this.#section;
   }
 
   #checkConsent() {

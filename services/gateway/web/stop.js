@@ -24,6 +24,7 @@ export class StopButton {
   step() {
     switch (this.#phase) {
       case 'waiting':
+      case 'again':
         return 'cancel';
       case 'ended':
         return 'find';

@@ -4,6 +4,7 @@ export const CHAT = 'stroll.chat';
 export const SESSION = 'stroll.session';
 export const DRAFT = 'stroll.draft';
 export const CONSENT = 'stroll.consent';
+export const KIND = 'stroll.kind';
 
 export class TabStore {
   #storage;

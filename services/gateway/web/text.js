@@ -1,10 +1,12 @@
-// What counts as a message and as an interest.
+// What counts as a message, as an interest and as a question.
 //
 // Lengths are in Unicode scalar values, as the gateway counts them, not in UTF-16 units.
 
 export const MESSAGE_CHARS = 2_000;
 export const INTEREST_CHARS = 64;
 export const INTERESTS = 10;
+export const QUESTION_LEAST = 10;
+export const QUESTION_MOST = 200;
 
 export function charCount(text) {
   let count = 0;
@@ -19,8 +21,8 @@ export function messageText(typed) {
   return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (pair) => (pair.length === 2 ? pair : '\uFFFD'));
 }
 
-// An interest without the blanks that nobody means, or '' if nothing is left.
-export function interestText(typed) {
+// An interest or a question: one line, without the blanks that nobody means, or '' if nothing is left.
+export function lineText(typed) {
   return messageText(typed).replace(/\s+/g, ' ').trim();
 }
 
@@ -30,7 +32,7 @@ export function addInterests(list, typed) {
   const interests = list.slice();
   let refused = null;
   for (const part of typed.split(/[,\n\uFF0C\u3001\u060C]/)) {
-    const interest = interestText(part);
+    const interest = lineText(part);
     if (interest === '') continue;
     if (charCount(interest) > INTEREST_CHARS) refused = 'long';
     else if (interests.some((other) => other.toLowerCase() === interest.toLowerCase())) refused = 'duplicate';

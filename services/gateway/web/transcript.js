@@ -70,7 +70,7 @@ export class Transcript {
     const bubble = make('div', { className: 'bubble' }, make('div', { className: 'words', text: line.text, dir: 'auto' }));
     const row = make('div', { className: 'message' }, who, bubble);
     row.classList.toggle('turn', this.#last !== line.from);
-    row.dataset.from = line.from.startsWith('stranger') ? 'stranger' : line.from;
+    row.dataset.from = line.from;
     if (line.from === 'you') {
       bubble.append(make('span', { className: 'delivery', role: 'img' }, print(), print()));
       row.dataset.seq = String(line.seq);
@@ -103,11 +103,10 @@ function setState(row, state) {
 function opening(chat) {
   const top = make('p', { className: 'opening', id: 'opening' });
   if (chat.common.length > 0) {
-    top.append('You both like ', make('strong', { className: 'likes', id: 'common-interests', text: listed(chat.common) }));
+    top.append(chat.met ? 'You meet again. You both like ' : 'You both like ', make('strong', { className: 'likes', id: 'common-interests', text: listed(chat.common) }));
   } else {
     top.append(greeting(chat));
   }
-  if (chat.question) top.append(make('span', { className: 'question', text: `To discuss: ${chat.question}`, dir: 'auto' }));
   return top;
 }
 

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use chassis::{Redacted, Settings, grpc::Targets, settings::duration};
+use chassis::{Redacted, Sections, Settings, grpc::Targets, settings::duration};
 
 use crate::{
     matching::Questions,
-    pool::{self, Limits, Section},
+    pool::{self, Limits},
 };
 
 /// What all keys in Redis begin with.
@@ -49,8 +49,8 @@ pub struct Config {
     pub lease: Duration,
 
     /// The sections, comma-separated: each has waiting pools of its own. The same as the gateways'
-    #[arg(long, env = "STROLL_SECTIONS", default_value = "main", value_delimiter = ',', value_name = "NAME")]
-    pub sections: Vec<Section>,
+    #[arg(long, env = "STROLL_SECTIONS", default_value = "main", value_name = "NAMES")]
+    pub sections: Sections,
 
     /// Who meets whom
     #[command(flatten)]
@@ -128,7 +128,7 @@ impl Default for Config {
             redis_prefix: PREFIX.to_owned(),
             moderation: None,
             lease: Duration::from_secs(2),
-            sections: vec![Section::main()],
+            sections: Sections::default(),
             matching: Matching::default(),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) async fn explain(
     replica: &Replica,
     request: ExplainTicketRequest,
 ) -> Result<ExplainTicketResponse> {
-    let section = replica.sections.iter().find(|section| section.as_str() == request.section);
+    let section = replica.sections.get(&request.section);
     let section = section.ok_or(Error::Invalid("there is no such section"))?;
     let first = Shard::new(request.mode(), section, 0);
     let first = first.ok_or(Error::Invalid("a mode is text or video"))?;

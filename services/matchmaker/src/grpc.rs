@@ -157,7 +157,7 @@ struct Taken {
 
 /// Checks a ticket and makes of it what is stored.
 fn take(replica: &Replica, mut ticket: v1::Ticket) -> Result<Taken> {
-    let section = replica.sections.iter().find(|section| section.as_str() == ticket.section);
+    let section = replica.sections.get(&ticket.section);
     let first = section.and_then(|section| Shard::new(ticket.mode(), section, 0));
     // The trace goes on from here, where it is sampled.
     let span = if ticket.traceparent.is_empty() { Span::none() } else { info_span!(parent: None, "enqueue") };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chassis::{Context, bans::Bans, grpc::Channel};
+use chassis::{Context, Sections, bans::Bans, grpc::Channel};
 use futures_util::{FutureExt as _, future::join_all};
 use tokio::{task::JoinHandle, time::timeout};
 use tracing::warn;
@@ -14,7 +14,7 @@ use crate::{
     members::Members,
     metrics::Metrics,
     owner,
-    pool::{Pool, Section, Shard},
+    pool::{Pool, Shard},
     store::Store,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Replica {
     /// How long the tickets of a gateway are kept that is not heard of.
     pub(crate) gateway_kept: Duration,
     /// The parts of the cluster's pools.
-    pub(crate) sections: Vec<Section>,
+    pub(crate) sections: Sections,
     /// The operator's.
     pub(crate) questions: Arc<Questions>,
 }

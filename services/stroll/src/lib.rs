@@ -37,6 +37,7 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
         listen: INSIDE,
         redis_url: config.redis_url,
         moderation: Some(moderation.address().into()),
+        sections: config.public.wishes.sections.clone(),
         matching: config.matching,
         ..matchmaker::Config::default()
     };

@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use chassis::Section;
 use chassis::{Redacted, interest};
 use serde::Deserialize;
 
 use super::{Mode, Private, Refusal, bad_value, too_long};
-use crate::config::{Section, Wishes};
+use crate::config::Wishes;
 
 /// Most interests of a wish.
 pub const MAX_INTERESTS: usize = 10;

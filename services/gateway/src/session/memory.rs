@@ -14,8 +14,6 @@ const MAX_MET: usize = 8;
 const MET_LATELY_MS: u64 = 10 * 60_000;
 /// How many are remembered as blocked.
 const MAX_BLOCKED: usize = 128;
-/// How many of them a ticket may name.
-const MAX_BLOCKED_OF_TICKET: usize = 64;
 
 /// What a session token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +92,6 @@ impl Memory {
     pub fn blocked(&self) -> impl Iterator<Item = Alias> {
         self.blocked.iter().copied()
     }
-
-    /// As many of those whom it blocked as a ticket may name: the last ones.
-    pub fn blocked_for_ticket(&self) -> impl Iterator<Item = Alias> {
-        self.blocked().skip(self.blocked.len().saturating_sub(MAX_BLOCKED_OF_TICKET))
-    }
 }
 
 impl fmt::Debug for Memory {
@@ -144,7 +137,7 @@ mod tests {
             memory.block(Alias(stranger));
         }
         assert_eq!(blocked(&memory), (2..130).collect::<Vec<_>>());
-        let of_ticket: Vec<_> = memory.blocked_for_ticket().map(|stranger| stranger.0).collect();
+        let of_ticket: Vec<_> = memory.blocked().map(|stranger| stranger.0).collect();
         assert_eq!(of_ticket, (66..130).collect::<Vec<_>>());
     }
 

@@ -19,7 +19,7 @@ mod wish;
 mod tests;
 
 use chassis::{
-    Random, Redacted,
+    Random, Redacted, Section,
     id::{Alias, ChatId, Epoch, Seat, SessionId, TicketId},
 };
 use stroll_proto::v1::{Leave, gateway_frame::Body as ToRelay};
@@ -32,7 +32,6 @@ pub use self::{
 };
 use crate::{
     close::Close,
-    config::Section,
     limits::SessionLimits,
     protocol::{Aim, By, Find, Mode, Refusal, Role, ServerFrame},
 };

@@ -75,7 +75,7 @@ impl Session {
             told,
             after_ms: pause_ms(no_shows),
             met_lately: self.memory.met_lately(env.now_ms).map(|met| met.stranger).collect(),
-            blocked: self.memory.blocked_for_ticket().collect(),
+            blocked: self.memory.blocked().collect(),
         };
         let waiting = Waiting { wanted: wanted.clone(), place: None, no_shows, anybody_estimate_ms: None };
         self.state = State::Waiting(Box::new(waiting));

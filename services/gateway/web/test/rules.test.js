@@ -7,9 +7,9 @@ import { logName, logText } from '../log.js';
 import { onlineText } from '../online.js';
 import { loadSettings, saveSettings } from '../settings.js';
 import { StopButton } from '../stop.js';
-import { addInterests, charCount, messageText } from '../text.js';
+import { addInterests, charCount, lineText, messageText } from '../text.js';
 import { Typing } from '../typing.js';
-import { endedText, greeting, speaker } from '../words.js';
+import { company, endedText, greeting, speaker, usually, waitingNote, waitingTitle } from '../words.js';
 
 test('close codes: what is tried again, and when', () => {
   const low = () => 0;
@@ -42,6 +42,9 @@ test('the button steps Stop, Really?, New', () => {
   assert.equal(button.label, 'New');
   assert.equal(button.step(), 'find');
   button.enter('waiting');
+  assert.equal(button.label, 'Stop');
+  assert.equal(button.step(), 'cancel');
+  button.enter('again');
   assert.equal(button.label, 'Stop');
   assert.equal(button.step(), 'cancel');
   button.enter('idle');
@@ -104,7 +107,15 @@ test('settings survive, and nonsense is ignored', () => {
   assert.deepEqual(loadSettings(storage).interests, ['jazz']);
   assert.equal(loadSettings(storage).theme, 'dark');
   kept.set('stroll.settings', '{"theme":"pink","interests":[1],"autoNext":true}');
-  assert.deepEqual(loadSettings(storage), { interests: [], languages: null, onlyInterests: false, autoNext: true, theme: 'auto' });
+  assert.deepEqual(loadSettings(storage), {
+    interests: [],
+    languages: null,
+    onlyInterests: false,
+    sections: [],
+    section: null,
+    autoNext: true,
+    theme: 'auto',
+  });
   assert.equal(loadSettings(null).theme, 'auto');
 });
 
@@ -138,4 +149,62 @@ test('words', () => {
   assert.equal(endedText({ by: 'moderation', reason: 'new_code' }), 'This chat was ended by moderation. Reason: new code.');
   assert.equal(endedText({ by: 'something new' }), 'The chat is over.');
   assert.equal(greeting({ common: [], asked: false, language: 'de' }), 'You both speak Deutsch.');
+});
+
+test('to one who watches the strangers are two, in words and in the log', () => {
+  const chat = {
+    role: 'spy',
+    kind: 'ask',
+    question: 'Tea or coffee?',
+    common: [],
+    startedAt: new Date(2024, 1, 3, 4, 5).getTime(),
+    lines: [
+      { from: 'stranger_1', text: 'tea' },
+      { from: 'stranger_2', text: 'neither' },
+    ],
+    ended: { by: 'stranger' },
+  };
+  assert.equal(company(chat), 'Watching two strangers');
+  assert.equal(logText(chat), `Stroll: a chat between two strangers, 2024-02-03 04:05
+Two strangers discuss your question. You read along.
+Question to discuss: Tea or coffee?
+
+Stranger 1: tea
+Stranger 2: neither
+
+One of the two has left.
+`);
+  assert.equal(endedText({ by: 'you' }, 'spy'), 'You stopped watching.');
+  assert.equal(endedText({ by: 'away' }, 'spy'), endedText({ by: 'away' }));
+});
+
+test('how a chat begins is told by what led to it', () => {
+  const chat = { role: 'stranger', kind: 'chat', common: [], asked: false, language: null };
+  assert.match(greeting({ ...chat, kind: 'discuss' }), /^No question came/);
+  assert.match(greeting({ ...chat, kind: 'discuss', question: 'Tea or coffee?' }), /may be reading along/);
+  assert.match(greeting({ ...chat, met: true }), /^You meet again/);
+  assert.equal(company({ ...chat, met: true }), 'Talking with the same stranger');
+  assert.match(endedText({ by: 'you', blocked: true }), /blocked/);
+});
+
+test('the usual wait is told no closer than it deserves, and not at all if it is not known', () => {
+  const told = [800, 3_200, 21_000, 57_000, 100_000, 600_000].map(usually);
+  const times = ['only a moment', 'about 3 seconds', 'about 20 seconds', 'about a minute', 'about 2 minutes', 'about 10 minutes'];
+  assert.deepEqual(told, times.map((time) => `Usually ${time}`));
+  for (const unknown of [undefined, null, NaN, 0, -5]) assert.equal(usually(unknown), '');
+});
+
+test('a wait says for whom, and when the search goes further', () => {
+  const wish = { kind: 'chat', question: '', interests: ['jazz'], languages: [], onlyInterests: false };
+  assert.equal(waitingNote(wish), 'For a moment we look for somebody who likes jazz, then for anybody.');
+  assert.equal(waitingNote(wish, { widened: true }), 'Looking beyond your interests now, for anybody.');
+  const discuss = { ...wish, kind: 'discuss' };
+  assert.equal(waitingTitle(discuss), 'Waiting for a question …');
+  assert.equal(waitingTitle(discuss, { widened: true }), 'Looking for a stranger …');
+  assert.equal(waitingNote(discuss, { widened: true }), 'No question came; meeting anybody now.');
+  assert.match(waitingNote({ ...wish, kind: 'ask', question: 'Tea or coffee?' }), /“Tea or coffee\?”/);
+});
+
+test('a question is one line', () => {
+  assert.equal(lineText('  Tea\n or   coffee? \n'), 'Tea or coffee?');
 });

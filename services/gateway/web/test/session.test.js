@@ -1,87 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-import { Session } from '../session.js';
 import { isCopy } from '../tab-claim.js';
-
-const WISH = { interests: ['jazz'], languages: ['en'], onlyInterests: false };
-
-// A tab with a scripted connection: `sent` is what it said, `told` what its page was told.
-class Tab {
-  sent = [];
-  told = [];
-  ready = false;
-  renewed = 0;
-  opened = 0;
-  closed = 0;
-
-  constructor(storage = new Map()) {
-    this.storage = storage;
-    const connection = {
-      open: () => (this.opened += 1),
-      renew: () => (this.renewed += 1),
-      close: () => {
-        this.closed += 1;
-        this.ready = false;
-        this.handlers.onState('idle', {});
-      },
-      send: (frame) => {
-        if (this.ready) this.sent.push(frame);
-        return this.ready;
-      },
-    };
-    Object.defineProperty(connection, 'ready', { get: () => this.ready });
-    this.session = new Session({
-      connect: (handlers) => {
-        this.handlers = handlers;
-        return connection;
-      },
-      storage: {
-        getItem: (key) => storage.get(key) ?? null,
-        setItem: (key, value) => storage.set(key, value),
-        removeItem: (key) => storage.delete(key),
-      },
-      listener: (event) => this.told.push(event),
-    });
-  }
-
-  hear(...frames) {
-    for (const frame of frames) this.handlers.onFrame(frame);
-    return this;
-  }
-
-  connect() {
-    this.ready = true;
-    this.handlers.onState('ready', {});
-    return this.hear({ type: 'welcome', session: 's1', online: 5, limits: { unacked: 64 } });
-  }
-
-  lose() {
-    this.ready = false;
-    this.handlers.onState('retrying', { delay: 1 });
-    return this;
-  }
-
-  inChat() {
-    this.session.agree();
-    this.session.find(WISH);
-    this.connect().hear({ type: 'waiting', interests: ['jazz'] }, matched('c1'));
-    this.sent.length = 0;
-    return this;
-  }
-
-  take() {
-    return this.sent.splice(0);
-  }
-
-  get lines() {
-    return this.session.chat.lines.map(({ from, text, state }) => [from, text, state].filter(Boolean).join(' '));
-  }
-}
-
-const matched = (chat) => ({ type: 'matched', chat, role: 'stranger', common_interests: ['jazz'], resume: `r-${chat}` });
-const message = (seq, text) => ({ type: 'message', seq, text, from: 'stranger' });
-const said = (seq, text) => ({ type: 'message', seq, text });
+import { Tab, WISH, matched, message, said } from './tab.js';
 
 beforeEach(() => mock.timers.enable({ apis: ['setTimeout', 'Date'] }));
 afterEach(() => mock.timers.reset());

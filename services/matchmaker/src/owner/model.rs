@@ -10,6 +10,7 @@
 //! `PROPTEST_RNG_SEED` replays a run; a failure prints its steps, shrunk.
 
 #[path = "../../tests/matchmaker/support/redis.rs"]
+#[expect(dead_code, reason = "the tests of the whole service use more of it")]
 mod redis_server;
 
 use std::{

@@ -28,7 +28,7 @@ pub use self::{
     entry::{EntryId, Malformed},
     memory::Memory,
     redis::{BadUrl, Redis, Url},
-    shard::{BadSection, MAX_SHARDS, Section, Shard},
+    shard::{MAX_SHARDS, Shard},
 };
 use crate::error::Result;
 

@@ -4,50 +4,15 @@
 //! while, when an operator changes it; what doesn't differ is that each pool has its first shard, where those end
 //! up who found nobody in their own.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use chassis::id::TicketId;
+use chassis::{Section, Sections, id::TicketId};
 use stroll_proto::v1::Mode;
 
 /// The modes, by the names that they have in shards' names.
 const MODES: [(Mode, &str); 2] = [(Mode::Text, "text"), (Mode::Video, "video")];
 /// Most shards of a pool.
 pub const MAX_SHARDS: u32 = 1_024;
-const MAX_SECTION: usize = 32;
-
-/// A part of the cluster's pools that operators name, such as `main`: 1 to 32 of `a`–`z`, `0`–`9`, `_` and `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Section(String);
-
-/// Text that is no section's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a section's name has 1 to 32 characters of a-z, 0-9, `_` and `-`")]
-pub struct BadSection;
-
-impl FromStr for Section {
-    type Err = BadSection;
-
-    fn from_str(text: &str) -> Result<Self, BadSection> {
-        let plain =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
-        let good = (1..=MAX_SECTION).contains(&text.len()) && text.bytes().all(plain);
-        good.then(|| Self(text.to_owned())).ok_or(BadSection)
-    }
-}
-
-impl Section {
-    /// The one that there is where an operator names none.
-    #[must_use]
-    pub fn main() -> Self {
-        Self("main".to_owned())
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// A slice of a pool: one stream of tickets, one owner. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,14 +26,14 @@ impl Shard {
     #[must_use]
     pub fn new(mode: Mode, section: &Section, number: u32) -> Option<Self> {
         let (_, mode) = MODES.iter().find(|(known, _)| *known == mode)?;
-        let name = format!("{mode}.{}.{number}", section.as_str()).into();
+        let name = format!("{mode}.{}.{number}", section.name()).into();
         (number < MAX_SHARDS).then_some(Self { name, number })
     }
 
     /// The first shard of each pool.
-    pub fn firsts(sections: &[Section]) -> impl Iterator<Item = Self> {
+    pub fn firsts(sections: &Sections) -> impl Iterator<Item = Self> {
         let pools =
-            MODES.iter().flat_map(move |(mode, _)| sections.iter().map(move |section| (*mode, section)));
+            MODES.iter().flat_map(move |(mode, _)| sections.all().map(move |section| (*mode, section)));
         pools.filter_map(|(mode, section)| Self::new(mode, section, 0))
     }
 
@@ -140,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_read_as_it_is_written_and_nothing_else_is() {
-        let sections = ["main", "grown-ups"].map(|name| name.parse().expect("a section"));
+        let sections = "main,grown-ups".parse().expect("sections");
         let names: Vec<_> = Shard::firsts(&sections).map(|shard| shard.name().to_owned()).collect();
         assert_eq!(names, ["text.main.0", "text.grown-ups.0", "video.main.0", "video.grown-ups.0"]);
         let shard = Shard::named("video.grown-ups.17").expect("a shard");
@@ -161,7 +126,7 @@ mod tests {
         ] {
             assert_eq!(Shard::named(bad), None, "{bad}");
         }
-        assert_eq!(Shard::new(Mode::Unspecified, &Section::main(), 0), None);
+        assert_eq!(Shard::new(Mode::Unspecified, Sections::default().first(), 0), None);
     }
 
     #[test]

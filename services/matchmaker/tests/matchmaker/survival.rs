@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chassis::grpc::{self, Targets};
 use prost::Message as _;
 use stroll_matchmaker::pool::{Delivery, Destination, Limits, Pairing, Pool as _, Redis, Shard};
-use stroll_proto::v1::{Assignment, EnqueueRequest, Mode};
+use stroll_proto::v1::{Assignment, EnqueueRequest};
 use tonic::Code;
 
 use crate::support::{Gateway, Node, RedisServer, Relay, Where, context, ticket, until};
