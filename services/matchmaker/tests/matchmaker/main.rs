@@ -6,9 +6,11 @@ mod pool;
 mod requests;
 #[cfg(test)]
 mod service;
+mod shards;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod survival;
 #[cfg(test)]
 mod traces;
+mod wishes;

@@ -67,8 +67,8 @@ impl Node {
             let matchmaker = match place {
                 Where::Memory(pool) => Matchmaker::bind_with_pool(config, pool, &own).await,
                 Where::Redis(url) => {
-                    let pool =
-                        Redis::new(url.parse().expect("a URL"), "test:".to_owned(), Limits::default(), &own);
+                    let limits = config.matching.limits();
+                    let pool = Redis::new(url.parse().expect("a URL"), "test:".to_owned(), limits, &own);
                     Matchmaker::bind_with_pool(config, Arc::new(pool), &own).await
                 }
             };

@@ -13,9 +13,9 @@ use chassis::{
 };
 use stroll_proto::v1::{
     Assignment, Ban, CheckAccessRequest, CheckAccessResponse, CreateBanRequest, CreateBanResponse, Delivery,
-    EnqueueRequest, GatewayLoad, HeartbeatRequest, InspectRequest, InspectResponse, LiftBanRequest,
-    LiftBanResponse, Mode, ReportRequest, ReportResponse, Subject, Ticket, TicketPlace,
-    WatchAssignmentsRequest, WatchBansRequest, WatchBansResponse, WatchOpen,
+    EnqueueRequest, ExplainTicketRequest, ExplainTicketResponse, GatewayLoad, HeartbeatRequest,
+    InspectRequest, InspectResponse, LiftBanRequest, LiftBanResponse, Mode, ReportRequest, ReportResponse,
+    Subject, Ticket, TicketPlace, WatchAssignmentsRequest, WatchBansRequest, WatchBansResponse, WatchOpen,
     enqueue_result::Outcome,
     matchmaker_service_client::MatchmakerServiceClient,
     moderation_service_server::{ModerationService, ModerationServiceServer},
@@ -161,16 +161,44 @@ impl Gateway {
 
     /// Puts a ticket in, trying while the store or the matchmaker is away.
     pub(crate) async fn enqueue(&mut self, ticket: &Ticket) -> TicketPlace {
+        self.enqueue_all(vec![ticket.clone()]).await.remove(0)
+    }
+
+    /// Puts tickets in with one call.
+    pub(crate) async fn enqueue_all(&mut self, tickets: Vec<Ticket>) -> Vec<TicketPlace> {
         let (client, context) = (self.client.clone(), self.context.clone());
+        let request = EnqueueRequest { tickets };
         let answer = grpc::retry(&context, Duration::from_secs(5), async || {
-            let request = EnqueueRequest { tickets: vec![ticket.clone()] };
-            client.clone().enqueue(grpc::request(request, DEADLINE)).await
+            client.clone().enqueue(grpc::request(request.clone(), DEADLINE)).await
         });
-        let mut results = answer.await.expect("an answer").into_inner().results;
-        match results.remove(0).outcome {
+        let results = answer.await.expect("an answer").into_inner().results.into_iter();
+        let places = results.map(|result| match result.outcome {
             Some(Outcome::Place(place)) => place,
             other => panic!("it is not put in: {other:?}"),
-        }
+        });
+        places.collect()
+    }
+
+    /// A client of the matchmaker that it watches.
+    pub(crate) fn client(&self) -> MatchmakerServiceClient<Channel> {
+        self.client.clone()
+    }
+
+    /// Why the ticket waits that has waited longest in the text pool, if one does.
+    pub(crate) async fn explain_oldest(&self) -> Option<ExplainTicketResponse> {
+        let request = ExplainTicketRequest {
+            mode: Mode::Text.into(),
+            section: "main".to_owned(),
+            ..Default::default()
+        };
+        let answer = self.client.clone().explain_ticket(grpc::request(request, DEADLINE)).await;
+        answer.ok().map(Response::into_inner)
+    }
+
+    /// Hears what comes for a while.
+    pub(crate) async fn hear_for(&mut self, time: Duration) {
+        // That it is over is no failure.
+        let _ = timeout(time, async { while self.hear().await.is_ok() {} }).await;
     }
 
     /// Says something.

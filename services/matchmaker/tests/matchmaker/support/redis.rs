@@ -77,6 +77,31 @@ impl RedisServer {
         self.try_command(words).expect("redis answers")
     }
 
+    /// Whether there is a key.
+    pub(crate) fn has_key(&self, key: &str) -> bool {
+        self.command(&["EXISTS", key]) == redis::Value::Int(1)
+    }
+
+    /// How many keys are like this pattern.
+    pub(crate) fn keys(&self, pattern: &str) -> usize {
+        let redis::Value::Array(keys) = self.command(&["KEYS", pattern]) else { panic!("no list") };
+        keys.len()
+    }
+
+    /// How many entries a stream has.
+    pub(crate) fn length(&self, stream: &str) -> usize {
+        let redis::Value::Int(length) = self.command(&["XLEN", stream]) else { panic!("no number") };
+        usize::try_from(length).expect("not negative")
+    }
+
+    /// How much memory the server uses, in bytes.
+    pub(crate) fn used_memory(&self) -> usize {
+        let redis::Value::BulkString(told) = self.command(&["INFO", "memory"]) else { panic!("no answer") };
+        let told = String::from_utf8_lossy(&told).into_owned();
+        let used = told.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a number");
+        used.trim().parse().expect("a number")
+    }
+
     fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
