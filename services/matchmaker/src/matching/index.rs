@@ -167,6 +167,13 @@ impl Index {
         Some(ticket)
     }
 
+    /// The entries of at most so many of those who wait, the earliest of them.
+    pub(crate) fn earliest(&self, most: usize) -> Vec<EntryId> {
+        let mut entries = self.entries(|_| true);
+        entries.truncate(most);
+        entries
+    }
+
     /// Takes out all tickets that `unwanted` says so of.
     pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         self.entries(|waiting| unwanted(&waiting.ticket))

@@ -48,6 +48,12 @@ use crate::{
 const ASK_AGAIN: Range<Duration> = Duration::from_millis(100)..Duration::from_millis(200);
 /// The same while somebody is leaving, whose lease is about to be free.
 const ASK_SOON: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(15);
+/// How often it is looked at how much memory the tickets take; how much is worth no trouble, in bytes; how much a ticket may take
+/// on average, in bytes; and how many of them are moved at once to where they take less.
+const MEMORY_LOOK: Duration = Duration::from_secs(2);
+const LITTLE_MEMORY: usize = 256 * 1024;
+const TICKET_MEMORY: usize = 400;
+const COMPACTED: usize = 512;
 /// How long a shard that is closed stays after it held something.
 const CLOSED_AFTER: Duration = Duration::from_secs(2);
 /// How often within its time a lease is renewed.
@@ -232,6 +238,8 @@ impl Owner {
         let mut heard = members.heard();
         let mut new_bans = bans.as_ref().map(chassis::bans::Bans::subscribe);
         let mut busy = Instant::now();
+        let sparse = self.sparse();
+        tokio::pin!(sparse);
         self.look_around(&mut round);
         loop {
             let leaving = !members.should_own(&self.shard);
@@ -268,10 +276,26 @@ impl Owner {
                 () = banned(&mut new_bans) => {
                     round.drop_banned(context.clock.unix_ms(), |ticket| self.is_banned(ticket));
                 }
+                () = &mut sparse, if open => {
+                    round.compact(COMPACTED);
+                    sparse.set(self.sparse());
+                }
                 _ = generations.changed() => return Ended::Outdated,
                 // Relays, gateways and matchmakers come and go.
                 _ = heard.changed() => self.look_around(&mut round),
                 () = context.drain.soft(), if !leaving => {}
+            }
+        }
+    }
+
+    /// Waits until the shard's tickets take more memory than they should: where few are left among many that are gone.
+    async fn sparse(&self) {
+        loop {
+            sleep(MEMORY_LOOK).await;
+            match self.replica.pool.memory(&self.shard).await {
+                Ok(Some((entries, bytes))) if bytes > LITTLE_MEMORY.max(entries * TICKET_MEMORY) => return,
+                Ok(_) => {}
+                Err(error) => debug!(shard = %self.shard, %error, "the tickets' memory is not known"),
             }
         }
     }
@@ -316,6 +340,7 @@ impl Owner {
         for step in &steps {
             pairings.push(match step {
                 Step::Move(ticket) => pairing::moved(ticket, self.first.clone()),
+                Step::Stay(ticket) => pairing::moved(ticket, self.shard.clone()),
                 Step::Meet(met) => {
                     let zones: Vec<_> = met.tickets().map(|ticket| ticket.zone.as_str()).collect();
                     let Some(relay) = members.choose_relay(&zones) else { break };
@@ -370,7 +395,7 @@ impl Owner {
                 (Step::Meet(met), Outcome::Committed) => metrics.paired(&self.shard, met, now),
                 (Step::Meet(_), Outcome::Gone(_)) => metrics.void(),
                 (Step::Move(_), Outcome::Committed) => metrics.moved(&self.shard),
-                (Step::Move(_), Outcome::Gone(_)) => {}
+                (Step::Move(_), Outcome::Gone(_)) | (Step::Stay(_), _) => {}
             }
             round.settle(step, outcome, now);
         }

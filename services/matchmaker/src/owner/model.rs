@@ -147,6 +147,7 @@ impl ReferenceStateMachine for AnySteps {
             8 => (replica(), any::<bool>(), until)
                 .prop_map(|(replica, again, until)| Transition::Dispatch { replica, again, until }),
             2 => replica().prop_map(|replica| Transition::Crash { replica }),
+            1 => replica().prop_map(|replica| Transition::Compact { replica }),
             8 => (0..GATEWAYS).prop_map(|gateway| Transition::Hear { gateway }),
             1 => Just(Transition::LoseEverything),
         ]
@@ -362,6 +363,11 @@ impl<S: Store> World<S> {
                     self.dispatch(again, until).await;
                 }
             }
+            Transition::Compact { replica } => {
+                if let Some(own) = &mut self.replicas[replica].own {
+                    own.round.compact(3);
+                }
+            }
             Transition::Crash { replica } => self.replicas[replica].own = None,
             Transition::Hear { gateway } => self.hear(gateway).await,
             Transition::LoseEverything => {
@@ -511,7 +517,7 @@ impl<S: Store> World<S> {
                 Step::Meet(met) => {
                     pairing::pairing(met, "http://relay:1", &Questions::default(), &self.context)
                 }
-                Step::Move(_) => panic!("nobody moves from the first shard"),
+                Step::Move(ticket) | Step::Stay(ticket) => pairing::moved(ticket, self.shard.clone()),
             });
             let pairings = pairings.collect();
             Some((batch.steps, pairings, batch.finished))

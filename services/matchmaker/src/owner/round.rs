@@ -50,6 +50,8 @@ pub(super) enum Step {
     Meet(Match),
     /// One who goes to the pool's first shard.
     Move(Ticket),
+    /// One who goes to the end of the same stream.
+    Stay(Ticket),
 }
 
 /// What is committed together.
@@ -112,6 +114,13 @@ impl Round {
                 self.steps.push_back(Step::Move(ticket));
             }
         }
+    }
+
+    /// Lets so many of those who wait go to the end of the stream, the earliest of them. What is left of the entries
+    /// before them is freed only when no one of their neighbours is there any more.
+    pub(super) fn compact(&mut self, most: usize) {
+        let earliest = self.index.earliest(most);
+        self.steps.extend(earliest.into_iter().filter_map(|entry| self.index.remove(entry)).map(Step::Stay));
     }
 
     /// When [`Round::on_time`] has something to do next, in milliseconds since the Unix epoch.
@@ -210,7 +219,7 @@ impl Round {
                     }
                 }
             }
-            (Step::Move(_), _) => {}
+            (Step::Move(_) | Step::Stay(_), _) => {}
         }
     }
 
@@ -414,6 +423,31 @@ mod tests {
     }
 
     #[test]
+    fn the_earliest_go_to_the_end_and_are_taken_in_again_by_their_new_entries() {
+        let mut round = round(&[]);
+        for number in 1..=3 {
+            let EntryKind::Ticket(ticket) = entry(number).kind else { panic!("a ticket") };
+            let mut ticket = v1::Ticket::decode(ticket).expect("a ticket");
+            (ticket.interests, ticket.only_interests) = (vec![format!("interest {number}")], true);
+            let kind = EntryKind::Ticket(ticket.encode_to_vec().into());
+            round.take_in(Entry { id: id(number), kind }, 100, |_| false);
+        }
+        round.compact(2);
+        assert_eq!(round.waiting(), 1);
+        let batch = round.next_batch(10, 100, |_| false).expect("two stay");
+        for (number, step) in (11..).zip(batch.steps) {
+            let Step::Stay(ticket) = &step else { panic!("{step:?}") };
+            let kind = EntryKind::Ticket(ticket.to_message().encode_to_vec().into());
+            round.settle(step.clone(), &Outcome::Committed, 100);
+            round.take_in(Entry { id: id(number), kind: kind.clone() }, 100, |_| false);
+            round.take_in(Entry { id: id(number + 10), kind }, 100, |_| false);
+        }
+        assert_eq!(round.waiting(), 3);
+        let finished = round.next_batch(10, 100, |_| false).expect("deletions").finished;
+        assert_eq!(finished, [id(21), id(22)], "what is delivered twice is of no use");
+    }
+
+    #[test]
     fn a_ticket_that_is_withdrawn_is_taken_out_wherever_it_is_and_also_before_it_comes() {
         let mut round = round(&[1]);
         for (at, number) in [(7, 1), (8, 2)] {
@@ -449,7 +483,7 @@ mod tests {
     fn who(batch: &Batch) -> Vec<Vec<EntryId>> {
         let met = batch.steps.iter().map(|step| match step {
             Step::Meet(met) => met.tickets().map(|ticket| ticket.entry).collect(),
-            Step::Move(_) => panic!("nobody moves"),
+            Step::Move(_) | Step::Stay(_) => panic!("nobody moves"),
         });
         met.collect()
     }

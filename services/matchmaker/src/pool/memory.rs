@@ -230,6 +230,10 @@ impl Pool for Memory {
         Ok(self.wait_for(wait, look).await)
     }
 
+    async fn memory(&self, _shard: &Shard) -> Result<Option<(usize, usize)>> {
+        Ok(None)
+    }
+
     async fn commit(
         &self,
         shard: &Shard,

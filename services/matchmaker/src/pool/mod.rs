@@ -197,6 +197,10 @@ pub trait Pool: Send + Sync + 'static {
     /// Entries after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
     async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>>;
 
+    /// How many entries the shard's stream of tickets has, and how much memory they take, in bytes, about; `None` where what
+    /// is deleted takes none.
+    async fn memory(&self, shard: &Shard) -> Result<Option<(usize, usize)>>;
+
     /// Commits pairings in one step, each only if all its tickets are still there, and deletes entries that need no
     /// further work. Tells what became of each pairing. A repeat finds its tickets gone and does no harm.
     ///

@@ -217,6 +217,13 @@ impl Pool for Redis {
         Ok(entries.into_iter().map(Raw::into_entry).collect())
     }
 
+    async fn memory(&self, shard: &Shard) -> Result<Option<(usize, usize)>> {
+        let key = self.keys.tickets(shard);
+        let entries: usize = self.connections.run(cmd("XLEN").arg(&key)).await?;
+        let bytes: Option<usize> = self.connections.run(cmd("MEMORY").arg("USAGE").arg(&key)).await?;
+        Ok(bytes.map(|bytes| (entries, bytes)))
+    }
+
     async fn commit(
         &self,
         shard: &Shard,
