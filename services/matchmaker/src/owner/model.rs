@@ -89,6 +89,10 @@ enum Transition {
         again: bool,
         until: Until,
     },
+    /// Those who wait go to the end of the stream.
+    Compact {
+        replica: usize,
+    },
     Crash {
         replica: usize,
     },
