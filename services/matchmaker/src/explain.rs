@@ -12,7 +12,7 @@ use stroll_proto::v1::{self, ExplainTicketRequest, ExplainTicketResponse, Ticket
 use crate::{
     Error,
     error::Result,
-    matching::{Forbidden, Ticket, Wish, forbidden, met_lately},
+    matching::{Forbidden, Interest, Ticket, Wish, forbidden, met_lately},
     pool::{EntryId, EntryKind, Shard},
     replica::Replica,
 };
@@ -38,7 +38,10 @@ pub(crate) async fn explain(
     }
     let asked = waiting.iter().filter(|(_, ticket)| wanted.is_none_or(|wanted| wanted == ticket.id));
     let (shard, ticket) = asked.min_by_key(|(_, ticket)| ticket.place()).ok_or(Error::NoTicket)?;
-    let others = || waiting.iter().map(|(_, other)| other).filter(|other| other.id != ticket.id);
+    let others = waiting.iter().map(|(_, other)| other).filter(|other| other.id != ticket.id);
+    let others: Vec<_> = others.collect();
+    let possible: Vec<_> =
+        others.iter().copied().filter(|other| forbidden(ticket, other).is_none()).collect();
     let now = replica.context.clock.unix_ms();
     let owner = replica.pool.owner(shard).await?.unwrap_or_default();
     let absent = replica.members.absent(&[], replica.gateway_kept);
@@ -48,12 +51,10 @@ pub(crate) async fn explain(
         waited_ms: now.saturating_sub(ticket.since_unix_ms),
         widens_unix_ms: ticket.meets_anybody_at().map(|at| if at <= now { 0 } else { at }),
         set_aside: absent.away.contains(&ticket.gateway),
-        others: u64::try_from(others().count()).unwrap_or(u64::MAX),
-        never: never(ticket, others()),
-        met_lately: count(
-            others().filter(|other| forbidden(ticket, other).is_none() && met_lately(ticket, other)),
-        ),
-        meets: meets(ticket, others().filter(|other| forbidden(ticket, other).is_none()), now),
+        others: count(&others, |_| true),
+        never: never(ticket, &others),
+        met_lately: count(&possible, |other| met_lately(ticket, other)),
+        meets: meets(ticket, &possible, now),
         ticket: Some(told(ticket)),
     })
 }
@@ -85,9 +86,9 @@ fn told(ticket: &Ticket) -> v1::Ticket {
     }
 }
 
-fn never<'a>(ticket: &Ticket, others: impl Iterator<Item = &'a Ticket>) -> Vec<TicketGroup> {
+fn never(ticket: &Ticket, others: &[&Ticket]) -> Vec<TicketGroup> {
     let mut counts = BTreeMap::new();
-    for rule in others.filter_map(|other| forbidden(ticket, other)) {
+    for rule in others.iter().filter_map(|other| forbidden(ticket, other)) {
         *counts.entry(rule).or_insert(0) += 1;
     }
     let name = |rule| match rule {
@@ -99,18 +100,13 @@ fn never<'a>(ticket: &Ticket, others: impl Iterator<Item = &'a Ticket>) -> Vec<T
 }
 
 /// What it wishes to meet, and how many there are of it.
-fn meets<'a>(
-    ticket: &Ticket,
-    others: impl Iterator<Item = &'a Ticket> + Clone,
-    now: u64,
-) -> Vec<TicketGroup> {
+fn meets(ticket: &Ticket, others: &[&Ticket], now: u64) -> Vec<TicketGroup> {
     let willing = |ticket: &Ticket| ticket.meets_anybody_at().is_some_and(|at| at <= now);
-    let of = |fits: &dyn Fn(&Ticket) -> bool| count(others.clone().filter(|other| fits(other)));
-    let discussing = || group("discuss", of(&|other| other.wish == Wish::Discuss));
+    let discussing = || group("discuss", count(others, |other| other.wish == Wish::Discuss));
     let mut groups = match &ticket.wish {
         Wish::Chat => {
-            let shared = |interest: &crate::matching::Interest| {
-                of(&|other| other.interests.iter().any(|theirs| theirs.key == interest.key))
+            let shared = |interest: &Interest| {
+                count(others, |other| other.interests.iter().any(|theirs| theirs.key == interest.key))
             };
             ticket
                 .interests
@@ -119,11 +115,13 @@ fn meets<'a>(
                 .collect()
         }
         Wish::Ask(_) => vec![discussing()],
-        Wish::Discuss => vec![group("ask", of(&|other| matches!(other.wish, Wish::Ask(_)))), discussing()],
-        Wish::Again(_) => vec![group("again", of(&|other| other.wish == ticket.wish))],
+        Wish::Discuss => {
+            vec![group("ask", count(others, |other| matches!(other.wish, Wish::Ask(_)))), discussing()]
+        }
+        Wish::Again(_) => vec![group("again", count(others, |other| other.wish == ticket.wish))],
     };
     if willing(ticket) {
-        groups.push(group("anybody", of(&willing)));
+        groups.push(group("anybody", count(others, willing)));
     }
     groups
 }
@@ -132,6 +130,6 @@ fn group(what: &str, waiting: u64) -> TicketGroup {
     TicketGroup { what: what.to_owned(), waiting }
 }
 
-fn count<'a>(tickets: impl Iterator<Item = &'a Ticket>) -> u64 {
-    u64::try_from(tickets.count()).unwrap_or(u64::MAX)
+fn count(tickets: &[&Ticket], fits: impl Fn(&Ticket) -> bool) -> u64 {
+    u64::try_from(tickets.iter().filter(|ticket| fits(ticket)).count()).unwrap_or(u64::MAX)
 }

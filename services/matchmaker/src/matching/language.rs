@@ -38,14 +38,33 @@ impl fmt::Debug for Language {
     }
 }
 
-/// The first language of `first` that everybody names who names any. `Some(None)`: nobody names one.
-/// `None`: they have none in common.
-#[must_use]
-pub(super) fn common<'a>(all: impl Iterator<Item = &'a [Language]> + Clone) -> Option<Option<Language>> {
-    let mut naming = all.filter(|languages| !languages.is_empty());
-    let Some(first) = naming.next() else { return Some(None) };
-    let spoken = |language: &&Language| naming.clone().all(|others| others.contains(language));
-    first.iter().find(spoken).copied().map(Some)
+/// What several have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Common {
+    /// This one, the first of the first who names any.
+    Language(Language),
+    /// Nobody names one.
+    Whatever,
+    /// Nothing.
+    Nothing,
+}
+
+impl Common {
+    /// Of the languages that each names. Who names none speaks them all.
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a [Language]> + Clone) -> Self {
+        let mut naming = all.filter(|languages| !languages.is_empty());
+        let Some(first) = naming.next() else { return Self::Whatever };
+        let spoken = |language: &&Language| naming.clone().all(|others| others.contains(language));
+        first.iter().find(spoken).copied().map_or(Self::Nothing, Self::Language)
+    }
+
+    /// The language, if there is one.
+    pub(super) fn language(self) -> Option<Language> {
+        match self {
+            Self::Language(language) => Some(language),
+            Self::Whatever | Self::Nothing => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -68,19 +87,18 @@ mod tests {
 
     #[test]
     fn a_common_language_is_one_that_all_name_who_name_any() {
-        let table: [(&[&str], Option<Option<&str>>); 6] = [
-            (&["", ""], Some(None)),
-            (&["de en", ""], Some(Some("de"))),
-            (&["de en", "en de"], Some(Some("de"))),
-            (&["de", "en"], None),
-            (&["de en", "en fr", "de fr"], None),
-            (&["fr en", "", "en"], Some(Some("en"))),
+        let one = |tag| Common::Language(Language::parse(tag).expect("a subtag"));
+        let table: [(&[&str], Common); 6] = [
+            (&["", ""], Common::Whatever),
+            (&["de en", ""], one("de")),
+            (&["de en", "en de"], one("de")),
+            (&["de", "en"], Common::Nothing),
+            (&["de en", "en fr", "de fr"], Common::Nothing),
+            (&["fr en", "", "en"], one("en")),
         ];
         for (spoken, expected) in table {
             let spoken: Vec<_> = spoken.iter().map(|tags| languages(tags)).collect();
-            let found = common(spoken.iter().map(Vec::as_slice));
-            let expected = expected.map(|found| found.map(|tag| Language::parse(tag).expect("a subtag")));
-            assert_eq!(found, expected, "{spoken:?}");
+            assert_eq!(Common::of(spoken.iter().map(Vec::as_slice)), expected, "{spoken:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Those who meet, as the index finds them.
 
 use super::{
-    language::{self, Language},
+    language::{Common, Language},
     ticket::{Ticket, Wish},
 };
 
@@ -56,7 +56,7 @@ impl Match {
     /// The first of seat 1's languages that all have in common who name any.
     #[must_use]
     pub(crate) fn language(&self) -> Option<Language> {
-        language::common(self.tickets().map(|ticket| ticket.languages.as_slice())).flatten()
+        Common::of(self.tickets().map(|ticket| ticket.languages.as_slice())).language()
     }
 
     /// Whether two discuss a question, be it a stranger's or the operator's.

@@ -3,7 +3,7 @@
 //! Hard rules hold always and in both directions: a common language as far as they name any, nobody whom one of them has
 //! blocked, not oneself. Soft is only that two who met lately leave others the precedence for a moment.
 
-use super::{language, ticket::Ticket};
+use super::{language::Common, ticket::Ticket};
 
 /// Why two never meet, whatever they wish. In the order in which it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub(crate) fn forbidden(one: &Ticket, other: &Ticket) -> Option<Forbidden> {
         return Some(Forbidden::Blocked);
     }
     let languages = [one.languages.as_slice(), other.languages.as_slice()];
-    if language::common(languages.into_iter()).is_none() {
+    if Common::of(languages.into_iter()) == Common::Nothing {
         return Some(Forbidden::Language);
     }
     None

@@ -2,7 +2,7 @@
 
 use super::{
     index::{Found, Index, Looking, Waiting},
-    language,
+    language::Common,
     line::{self, ASK, DISCUSS, Key},
     questions::Questions,
     rules,
@@ -40,7 +40,7 @@ impl Index {
         }
         let has_question = |other: &&&Waiting| {
             let languages = [looking.ticket.languages.as_slice(), other.ticket.languages.as_slice()];
-            language::common(languages.into_iter()).is_some_and(|common| questions.has(common))
+            questions.has(Common::of(languages.into_iter()).language())
         };
         let other = discussing.iter().find(has_question);
         other.map_or(Found::Nobody, |other| Found::One(other.ticket.entry))
@@ -64,5 +64,5 @@ fn fit(looking: &Looking<'_>, one: &Waiting, other: &Waiting) -> bool {
     let pair = Looking { ticket: &one.ticket, willing: one.willing, now: looking.now };
     rules::forbidden(&one.ticket, &other.ticket).is_none()
         && pair.may_meet(other)
-        && language::common(languages.into_iter()).is_some()
+        && Common::of(languages.into_iter()) != Common::Nothing
 }

@@ -390,12 +390,9 @@ fn i4_rare_interests_and_rare_languages_are_paired_within_the_bound() {
     waits.sort_unstable();
     let p99 = waits[waits.len() * 99 / 100];
     assert!(waits.len() > 190, "{}", waits.len());
-    // Two rare speakers a second arrive among the others.
-    assert!(p99 <= PATIENCE + OVERDUE_MS + 1_000, "{p99} ms");
-    assert!(
-        p99 > OVERDUE_MS,
-        "{p99} ms: without the rule they would have been met anyway, and this shows nothing"
-    );
+    // Two a second arrive who speak the rare language: the next comes within 3 s in 997 of 1,000 cases.
+    assert!(p99 <= PATIENCE + OVERDUE_MS + 3_000, "{p99} ms");
+    assert!(p99 > OVERDUE_MS, "{p99} ms: they would have been met without the rule, and this shows nothing");
 }
 
 // === the model ===
@@ -448,19 +445,13 @@ impl Model {
         let avoided = self.waiting.iter().any(|other| {
             forbidden(&ticket, &other.ticket).is_none()
                 && met(&other.ticket)
-                && self.looks_at(&ticket, willing, other)
+                && looks_at(&ticket, willing, other)
         });
         let again = avoided.then(|| ticket.meets_again_at());
         let times = [ticket.meets_anybody_at(), ticket.overdue_at(), again].into_iter().flatten();
         let due = times.filter(|at| *at > now).min();
         self.waiting.push(Waiting { ticket, willing, overdue, due });
         None
-    }
-
-    /// Whether a ticket comes across another one in a line.
-    fn looks_at(&self, ticket: &Ticket, willing: bool, other: &Waiting) -> bool {
-        let yields = ticket.meets_anybody_at().is_some();
-        ticket.shares(&other.ticket) || (other.willing && (willing || (yields && other.overdue)))
     }
 
     fn widen(&mut self, now: u64) -> Vec<Vec<u8>> {
@@ -477,6 +468,12 @@ impl Model {
         let at = self.waiting.iter().position(|waiting| waiting.ticket.entry == entry)?;
         Some(self.waiting.swap_remove(at).ticket)
     }
+}
+
+/// Whether a ticket comes across another one in a line.
+fn looks_at(ticket: &Ticket, willing: bool, other: &Waiting) -> bool {
+    let yields = ticket.meets_anybody_at().is_some();
+    ticket.shares(&other.ticket) || (other.willing && (willing || (yields && other.overdue)))
 }
 
 fn has_come(at: Option<u64>, now: u64) -> bool {

@@ -306,7 +306,7 @@ impl Owner {
         let now = context.clock.unix_ms();
         round.close(self.is_closing());
         self.meet_gateways(round);
-        round.set_absent(members.absent(&[], self.replica.gateway_kept), now);
+        round.set_absent(&members.absent(&[], self.replica.gateway_kept), now);
         members.tell_shard(&self.shard, Some(round.state(now)));
         let oldest = round.oldest().map(|since| Duration::from_millis(now.saturating_sub(since)));
         metrics.waiting(&self.shard, round.waiting(), oldest.unwrap_or_default());
@@ -317,7 +317,7 @@ impl Owner {
         let new = round.new_gateways();
         if !new.is_empty() {
             let absent = self.replica.members.absent(&new, self.replica.gateway_kept);
-            round.set_absent(absent, self.replica.context.clock.unix_ms());
+            round.set_absent(&absent, self.replica.context.clock.unix_ms());
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Round {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Some who met.
-    Meet(Match),
+    Meet(Box<Match>),
     /// One who goes to the pool's first shard.
     Move(Ticket),
     /// One who goes to the end of the same stream.
@@ -140,19 +140,19 @@ impl Round {
     }
 
     /// These gateways are not there: their tickets meet nobody, and those of the lost ones are dropped.
-    pub(super) fn set_absent(&mut self, absent: Absent, now: u64) {
-        let before = std::mem::replace(&mut self.absent, absent);
-        if before == self.absent {
+    pub(super) fn set_absent(&mut self, absent: &Absent, now: u64) {
+        if *absent == self.absent {
             return;
         }
-        for gateway in self.absent.away.iter().filter(|gateway| !before.away.contains(gateway)) {
+        let before = std::mem::replace(&mut self.absent, absent.clone());
+        for gateway in absent.away.iter().filter(|gateway| !before.away.contains(gateway)) {
             self.index.set_aside(gateway);
         }
-        for gateway in before.away.iter().filter(|gateway| !self.absent.away.contains(gateway)) {
+        for gateway in before.away.iter().filter(|gateway| !absent.away.contains(gateway)) {
             let met = self.index.bring_back(gateway, now);
-            self.steps.extend(met.into_iter().map(Step::Meet));
+            self.meet(met);
         }
-        for gateway in self.absent.lost.clone().iter().filter(|gateway| !before.lost.contains(gateway)) {
+        for gateway in absent.lost.iter().filter(|gateway| !before.lost.contains(gateway)) {
             self.gateways.remove(gateway);
             for ticket in self.index.remove_all(|ticket| ticket.gateway == *gateway) {
                 self.history.left(&ticket, now);
@@ -267,7 +267,7 @@ impl Round {
             if absent { self.index.insert_aside(ticket, now) } else { self.index.insert(ticket, now) };
         match arrival {
             Arrival::Waits => self.waits(place, entry.ms),
-            Arrival::Meets(met) => self.steps.push_back(Step::Meet(*met)),
+            Arrival::Meets(met) => self.steps.push_back(Step::Meet(met)),
             Arrival::Duplicate => self.drop(entry, Dropped::Duplicate),
         }
     }
@@ -277,7 +277,7 @@ impl Round {
         if self.absent.away.contains(&ticket.gateway) {
             self.index.put_aside(ticket, now);
         } else if let Some(met) = self.index.put_back(ticket, now) {
-            return self.steps.push_back(Step::Meet(met));
+            return self.steps.push_back(Step::Meet(Box::new(met)));
         }
         self.waits(place, now);
     }
@@ -291,7 +291,7 @@ impl Round {
     }
 
     fn meet(&mut self, met: Vec<Match>) {
-        self.steps.extend(met.into_iter().map(Step::Meet));
+        self.steps.extend(met.into_iter().map(Box::new).map(Step::Meet));
     }
 
     fn left(&mut self, ticket: Option<&Ticket>, now: u64) {
@@ -465,17 +465,17 @@ mod tests {
         let mut round = round(&[1]);
         assert_eq!(round.new_gateways(), [Arc::from("gateway-a")]);
         let away = Absent { away: vec!["gateway-a".into()], lost: Vec::new() };
-        round.set_absent(away.clone(), 100);
+        round.set_absent(&away, 100);
         round.take_in(entry(2), 100, |_| false);
         assert!(round.next_batch(10, 100, |_| false).is_none());
         assert_eq!(round.oldest(), Some(0));
-        round.set_absent(Absent::default(), 100);
+        round.set_absent(&Absent::default(), 100);
         let mut batch = round.next_batch(10, 100, |_| false).expect("they meet");
         assert_eq!(who(&batch), [[id(1), id(2)]]);
-        round.set_absent(away, 100);
+        round.set_absent(&away, 100);
         round.settle(batch.steps.remove(0), &Outcome::Gone(vec![id(1)]), 100);
         let lost = Absent { away: vec!["gateway-a".into()], lost: vec!["gateway-a".into()] };
-        round.set_absent(lost, 100);
+        round.set_absent(&lost, 100);
         assert_eq!(round.next_batch(10, 100, |_| false).expect("a deletion").finished, [id(2)]);
         assert_eq!((round.waiting(), round.oldest()), (0, None));
     }
