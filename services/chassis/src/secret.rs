@@ -30,6 +30,8 @@ pub enum Purpose {
     Session,
     /// Brings a client back into its chat. Sealed.
     Resume,
+    /// A spy's question on its way through the pool. Sealed.
+    Question,
     /// Hashes network addresses. Never leaves the cluster.
     Address,
     /// Hashes sessions, for others to remember them by. Never leaves the cluster in clear.
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Seat => b"stroll v1 seat",
             Self::Session => b"stroll v1 session",
             Self::Resume => b"stroll v1 resume",
+            Self::Question => b"stroll v1 question",
             Self::Address => b"stroll v1 address",
             Self::Alias => b"stroll v1 alias",
         }
@@ -75,6 +78,7 @@ struct Keys {
     seat: [u8; 32],
     session: XChaCha20Poly1305,
     resume: XChaCha20Poly1305,
+    question: XChaCha20Poly1305,
     address: [u8; 32],
     alias: [u8; 32],
 }
@@ -166,6 +170,7 @@ impl Keys {
             seat: key(Purpose::Seat),
             session: XChaCha20Poly1305::new(&key(Purpose::Session).into()),
             resume: XChaCha20Poly1305::new(&key(Purpose::Resume).into()),
+            question: XChaCha20Poly1305::new(&key(Purpose::Question).into()),
             address: key(Purpose::Address),
             alias: key(Purpose::Alias),
         }
@@ -177,11 +182,15 @@ impl Keys {
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
-        debug_assert!(
-            matches!(purpose, Purpose::Session | Purpose::Resume),
-            "seat tokens are signed, not sealed"
-        );
-        if purpose == Purpose::Session { &self.session } else { &self.resume }
+        match purpose {
+            Purpose::Session => &self.session,
+            Purpose::Question => &self.question,
+            Purpose::Resume => &self.resume,
+            Purpose::Seat | Purpose::Address | Purpose::Alias => {
+                debug_assert!(false, "nothing is sealed for {purpose:?}");
+                &self.resume
+            }
+        }
     }
 
     fn address_hash(&self, network: &[u8]) -> AddressHash {

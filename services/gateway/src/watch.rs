@@ -4,9 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    Redacted,
+    Redacted, Secret,
     backoff::Backoff,
     id::{Alias, ChatId, Epoch, Seat, TicketId},
+    secret::Purpose,
 };
 use stroll_proto::v1::{
     Assignment, Mode as ProtoMode, Role as ProtoRole, WatchAssignmentsRequest, WatchAssignmentsResponse,
@@ -109,7 +110,7 @@ async fn handle(
     match response.kind {
         Some(Down::Assignments(batch)) => {
             for delivery in batch.deliveries {
-                match delivery.assignment.map(pairing) {
+                match delivery.assignment.map(|assignment| pairing(&hub.context.secret, assignment)) {
                     Some(Ok(pairing)) => hub.assign(pairing),
                     _ => warn!("an assignment makes no sense, passed over"),
                 }
@@ -140,8 +141,11 @@ async fn silent<T>(step: impl Future<Output = T>) -> Result<T, Status> {
     done.map_err(|_| Status::deadline_exceeded("the matchmaker does not answer"))
 }
 
-fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
+fn pairing(secret: &Secret, assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
     let none_if_empty = |text: String| (!text.is_empty()).then_some(text);
+    let sealed = secret.open(Purpose::Question, &assignment.sealed_question).ok();
+    let spys = sealed.and_then(|question| String::from_utf8(question).ok());
+    let question = spys.or_else(|| none_if_empty(assignment.question.clone()));
     Ok(Pairing {
         ticket: TicketId::try_from(&assignment.ticket)?,
         chat: ChatId::try_from(&assignment.chat)?,
@@ -153,7 +157,7 @@ fn pairing(assignment: Assignment) -> Result<Pairing, chassis::id::Malformed> {
         seat_token: assignment.seat_token,
         common_interests: assignment.common_interests,
         language: none_if_empty(assignment.language),
-        question: none_if_empty(assignment.question),
+        question,
         initiator: assignment.initiator,
         traceparent: assignment.traceparent,
         strangers: assignment.strangers.into_iter().map(Alias).collect(),

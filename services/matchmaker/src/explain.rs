@@ -82,6 +82,7 @@ fn told(ticket: &Ticket) -> v1::Ticket {
         blocked: Vec::new(),
         met_lately: Vec::new(),
         again: bytes::Bytes::new(),
+        ask: String::new(),
         ..ticket.to_message()
     }
 }

@@ -17,9 +17,10 @@ use std::{
 };
 
 use chassis::{
-    Tasks,
+    Context, Tasks,
     grpc::{self, Channel},
     id::{Alias, TicketId},
+    secret::Purpose,
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -226,7 +227,10 @@ fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
     };
     match aim {
         Aim::Talk => {}
-        Aim::Ask(question) => ticket.ask = question.0,
+        Aim::Ask(question) => {
+            let Context { secret, random, .. } = &hub.context;
+            ticket.ask = secret.seal(Purpose::Question, question.0.as_bytes(), random);
+        }
         Aim::Discuss => ticket.discuss = true,
         Aim::Again { token, .. } => ticket.again = token.reveal().to_vec().into(),
     }

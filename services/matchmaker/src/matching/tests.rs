@@ -272,7 +272,7 @@ fn what_is_not_a_ticket_is_refused_with_a_sentence() {
             ticket.mode = Mode::Video.into();
             ticket.discuss = true;
         }),
-        ("a question has 10 to 200 characters", &|ticket| ticket.ask = "why?".to_owned()),
+        ("a sealed question has at most 2 KiB", &|ticket| ticket.ask = "x".repeat(2_049)),
         ("a token to meet again has 16 bytes", &|ticket| ticket.again = vec![1; 15].into()),
         ("128 who are blocked", &|ticket| ticket.blocked = vec![1; 129]),
         ("at most 8 aliases", &|ticket| ticket.aliases = vec![1; 9]),

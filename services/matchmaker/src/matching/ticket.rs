@@ -21,7 +21,7 @@ const MAX_NAME: usize = 64;
 const MAX_ALIASES: usize = 8;
 const MAX_BLOCKED: usize = 128;
 const MAX_MET_LATELY: usize = 8;
-const QUESTION_CHARS: std::ops::RangeInclusive<usize> = 10..=200;
+const MAX_SEALED_QUESTION: usize = 2_048;
 
 /// How long somebody waits for anybody else before one whom they met lately will do, in milliseconds.
 const RELUCTANCE_MS: u64 = 500;
@@ -75,7 +75,7 @@ pub struct Ticket {
 pub(crate) enum Wish {
     /// A stranger to talk with.
     Chat,
-    /// Two who discuss this question, to watch them.
+    /// Two who discuss this question, to watch them. It is sealed: only gateways can read it.
     Ask(String),
     /// Somebody to discuss a question with.
     Discuss,
@@ -279,15 +279,10 @@ fn parse_wish(mode: Mode, ticket: &v1::Ticket) -> Result<Wish> {
     if ticket.ask.is_empty() {
         return Ok(Wish::Discuss);
     }
-    check_question(&ticket.ask)?;
+    if ticket.ask.len() > MAX_SEALED_QUESTION {
+        return Err(Error::Invalid("a sealed question has at most 2 KiB"));
+    }
     Ok(Wish::Ask(ticket.ask.clone()))
-}
-
-/// # Errors
-/// `Invalid`, with what is expected.
-pub(super) fn check_question(question: &str) -> Result<()> {
-    let good = QUESTION_CHARS.contains(&question.chars().count());
-    if good { Ok(()) } else { Err(Error::Invalid("a question has 10 to 200 characters")) }
 }
 
 fn parse_address(address: &[u8]) -> Result<Option<AddressHash>> {

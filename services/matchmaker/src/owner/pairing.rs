@@ -32,6 +32,7 @@ pub(super) fn pairing(met: &Match, relay: &str, questions: &Questions, context: 
         again: context.random.bytes::<16>(),
         relay,
         language: language.map_or_else(String::new, |language| language.as_str().to_owned()),
+        sealed_question: sealed_question(met),
         question: question(met, questions, context),
     };
     let deliveries = (1..).zip(met.tickets()).map(|(seat, ticket)| Delivery {
@@ -50,15 +51,19 @@ pub(super) fn moved(ticket: &Ticket, to: Shard) -> Pairing {
     }
 }
 
-/// The spy's, or one of the operator's for two who discuss without a spy; else empty.
-fn question(met: &Match, questions: &Questions, context: &Context) -> String {
+fn sealed_question(met: &Match) -> &str {
     match met.spy.as_deref().map(|spy| &spy.wish) {
-        Some(Wish::Ask(question)) => question.clone(),
-        _ if met.discusses() => {
-            questions.choose(met.language(), &context.random).unwrap_or_default().to_owned()
-        }
-        _ => String::new(),
+        Some(Wish::Ask(question)) => question,
+        _ => "",
     }
+}
+
+/// One of the operator's, for two who discuss without a spy; else empty.
+fn question(met: &Match, questions: &Questions, context: &Context) -> String {
+    let chosen = (met.discusses() && met.spy.is_none())
+        .then(|| questions.choose(met.language(), &context.random))
+        .flatten();
+    chosen.unwrap_or_default().to_owned()
 }
 
 /// What all seats of a new chat are told.
@@ -68,6 +73,7 @@ struct NewChat<'a> {
     again: [u8; 16],
     relay: &'a str,
     language: String,
+    sealed_question: &'a str,
     question: String,
 }
 
@@ -100,6 +106,7 @@ impl NewChat<'_> {
             mode: ticket.mode.into(),
             initiator: seat == INITIATOR,
             question: self.question.clone(),
+            sealed_question: self.sealed_question.to_owned(),
             traceparent,
             strangers: others().filter_map(|other| other.aliases.first().copied()).collect(),
             again: if is_spy { Bytes::new() } else { Bytes::copy_from_slice(&self.again) },
@@ -204,7 +211,7 @@ mod tests {
             [(1, Role::Stranger, vec![3]), (2, Role::Stranger, vec![2]), (3, Role::Spy, vec![2, 3])];
         assert_eq!(seats, expected);
         for (_, told) in &told {
-            assert_eq!(told.question, "Why do cats purr?");
+            assert_eq!((told.sealed_question.as_str(), told.question.as_str()), ("Why do cats purr?", ""));
             assert_eq!(told.again.is_empty(), told.role() == Role::Spy, "a spy can't meet them again");
             let now = context.clock.unix_ms();
             let (_, claims) =

@@ -6,6 +6,7 @@ mod pool;
 mod requests;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
 mod shards;
 #[cfg(test)]
 mod support;
@@ -13,4 +14,5 @@ mod support;
 mod survival;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
 mod wishes;

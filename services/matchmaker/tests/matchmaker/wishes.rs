@@ -101,7 +101,7 @@ async fn a_spy_and_two_who_discuss_get_one_chat_with_the_spys_question() {
     let told = world.chat(3).await;
     assert_eq!([&told[0].ticket, &told[1].ticket, &told[2].ticket], [&one.id, &two.id, &spy.id]);
     assert_eq!([told[0].role(), told[1].role(), told[2].role()], [Role::Stranger, Role::Stranger, Role::Spy]);
-    assert!(told.iter().all(|told| told.question == "Why do cats purr at night?"));
+    assert!(told.iter().all(|told| told.sealed_question == "Why do cats purr at night?"));
 }
 
 #[tokio::test]
