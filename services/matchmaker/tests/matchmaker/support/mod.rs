@@ -3,6 +3,7 @@
 mod node;
 mod peers;
 mod redis;
+mod replicas;
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tokio::time::{Instant, sleep};
 pub(crate) use self::{
     node::{Node, Where},
     peers::{Gateway, Moderation, Relay, subject, ticket},
-    redis::RedisServer,
+    redis::{Program, RedisServer},
+    replicas::RedisCluster,
 };
 
 /// A context whose secret all of a test share.
