@@ -38,6 +38,10 @@ use crate::{Error, error::Result};
 /// The consumer group of a shard's pairs, and its only consumer: whoever owns the shard goes on where the last one stopped.
 const GROUP: &str = "owner";
 
+/// How often the generation is asked for, before it is given up because connections come and go meanwhile. The first ones
+/// are made by the first time.
+const GENERATION_TRIES: usize = 3;
+
 /// The pool in Redis.
 pub struct Redis {
     connections: Nodes,
@@ -135,15 +139,22 @@ impl Pool for Redis {
 
     async fn generation(&self) -> Result<String> {
         let fresh: String = self.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let connection = self.connections.number();
-        // A server that was started anew may be an older copy of itself, name and all. It is asked first: were it started
-        // anew in between, the answer is older than what it holds.
-        let told = self.connections.ask_masters(cmd("INFO").arg("server")).await?;
-        let mut script = self.scripts.generation.key(self.keys.generation());
-        let name: String = self.connections.invoke(script.arg(&fresh)).await?;
-        let generation = server::runs(&told).map_or_else(|| name.clone(), |runs| format!("{name}.{runs}"));
-        *self.generation.lock() = Some((connection, generation.clone()));
-        Ok(generation)
+        for _ in 0..GENERATION_TRIES {
+            let number = self.connections.number();
+            // A server that was started anew may be an older copy of itself, name and all. It is asked first: were it started
+            // anew in between, the answer is older than what it holds.
+            let told = self.connections.ask_masters(cmd("INFO").arg("server")).await?;
+            let mut script = self.scripts.generation.key(self.keys.generation());
+            let name: String = self.connections.invoke(script.arg(&fresh)).await?;
+            let generation =
+                server::runs(&told).map_or_else(|| name.clone(), |runs| format!("{name}.{runs}"));
+            // Else the two answers may be of two masters.
+            if number == self.connections.number() {
+                *self.generation.lock() = Some((number, generation.clone()));
+                return Ok(generation);
+            }
+        }
+        Err(Error::Away("connections to it come and go".to_owned()))
     }
 
     async fn last_known_generation(&self) -> Result<String> {
