@@ -1,7 +1,10 @@
 //! What the tests of the matchmaker stand on.
 
+mod crowd;
 mod node;
 mod peers;
+mod process;
+mod proxy;
 mod redis;
 mod replicas;
 
@@ -11,10 +14,13 @@ use chassis::{Context, Random, Secret};
 use tokio::time::{Instant, sleep};
 
 pub(crate) use self::{
+    crowd::{Crowd, Losses},
     node::{Node, Where},
     peers::{Gateway, Moderation, Relay, subject, ticket},
+    process::Process,
+    proxy::Proxy,
     redis::{Program, RedisServer},
-    replicas::RedisCluster,
+    replicas::{RedisCluster, Watched},
 };
 
 /// A context whose secret all of a test share.

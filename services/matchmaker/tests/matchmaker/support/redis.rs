@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -124,6 +125,8 @@ impl RedisServer {
         });
         self.child = Some(child);
         until(Duration::from_secs(10), "the server answers", async || {
+            let child = self.child.as_mut().expect("it runs");
+            assert!(child.try_wait().expect("a child").is_none(), "it ended, because port {port} is taken?");
             // Also that it wants a login.
             match self.try_command(&["PING"]) {
                 Ok(_) => Some(()),
@@ -140,6 +143,22 @@ impl RedisServer {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Stops it where it is: its sockets take what comes, and nobody answers.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill");
+        assert!(sent.success());
     }
 
     /// Where it is.
@@ -183,8 +202,13 @@ impl Drop for RedisServer {
     }
 }
 
-/// Ports that are free, none of them twice.
+/// Ports that are free, none of them twice. The kernel gives connections theirs from 32768 on, where one that is free now may
+/// be gone when a server wants it; so these lie below, and each test process begins elsewhere.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let next = || TAKEN.fetch_add(1, Ordering::Relaxed);
+    let port = |taken: u32| 10_000 + (std::process::id() % 100 * 200 + taken) % 20_000;
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| u16::try_from(port(next())).expect("below 30000")).filter(free);
+    [(); N].map(|()| ports.next().expect("they have no end"))
 }

@@ -1,4 +1,4 @@
-//! Redis that outlives a server.
+//! Redis that outlives a server: a master with a replica under a sentinel, and a cluster.
 
 use std::time::Duration;
 
@@ -8,6 +8,71 @@ use super::{
 };
 
 const SOON: Duration = Duration::from_secs(20);
+
+/// What the sentinel calls the master.
+const MASTER: &str = "main";
+
+/// A master, its replica, and a sentinel that watches them.
+pub(crate) struct Watched {
+    /// The master and the replica, as they began.
+    pub(crate) servers: [RedisServer; 2],
+    pub(crate) sentinel: RedisServer,
+    /// A sentinel that is not there.
+    absent: RedisServer,
+}
+
+impl Watched {
+    /// Starts all, the master with more options, and waits until a failover is possible.
+    pub(crate) async fn start(program: Program, options: &[&str]) -> Self {
+        let master = RedisServer::start_with(program, options).await;
+        let port = master.port.to_string();
+        let replica = RedisServer::start_with(program, &["--replicaof", "127.0.0.1", &port]).await;
+        until(SOON, "the replica follows", async || {
+            replica.told(&["INFO", "replication"]).contains("master_link_status:up").then_some(())
+        })
+        .await;
+        let settings = format!(
+            "sentinel monitor {MASTER} 127.0.0.1 {port} 1\n\
+             sentinel down-after-milliseconds {MASTER} 500\n\
+             sentinel failover-timeout {MASTER} 3000\n"
+        );
+        let sentinel = RedisServer::start_sentinel(program, &settings).await;
+        // It looks more often than it would, so that failovers take less time.
+        sentinel.command(&["SENTINEL", "DEBUG", "INFO-PERIOD", "200"]);
+        let watched = Self { servers: [master, replica], sentinel, absent: RedisServer::not_yet() };
+        until(SOON, "the sentinel knows the replica", async || {
+            let known = format!("{:?}", watched.sentinel.command(&["SENTINEL", "REPLICAS", MASTER]));
+            known.contains("\"ok\"").then_some(())
+        })
+        .await;
+        watched
+    }
+
+    /// Names the sentinel that is not there first.
+    pub(crate) fn url(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/{MASTER}", self.absent.port, self.sentinel.port)
+    }
+
+    /// Lets the sentinel look at what the servers are as seldom as it does by itself.
+    pub(crate) fn look_seldom(&self) {
+        self.sentinel.command(&["SENTINEL", "DEBUG", "INFO-PERIOD", "10000"]);
+    }
+
+    /// Tells the sentinel to make the replica the master.
+    pub(crate) fn fail_over(&self) {
+        self.sentinel.command(&["SENTINEL", "FAILOVER", MASTER]);
+    }
+
+    /// Waits until the one that began as the replica is the master, and the sentinel names it.
+    pub(crate) async fn replica_leads(&self) {
+        let port = self.servers[1].port.to_string();
+        until(SOON, "the sentinel names the replica", async || {
+            let named = self.sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]);
+            (format!("{named:?}").contains(&port) && self.servers[1].leads()).then_some(())
+        })
+        .await;
+    }
+}
 
 impl RedisServer {
     /// Whether it is a master.
