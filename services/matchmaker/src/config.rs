@@ -32,7 +32,9 @@ pub struct Config {
     #[arg(long, env = "STROLL_LISTEN", default_value = "0.0.0.0:7001", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// Redis (7.0 or later, or Valkey): `redis://[user:password@]host:port[/database]`
+    /// Redis (7.0 or later, or Valkey): `redis://[user:password@]host:port[/database]`; the master that sentinels name:
+    /// `redis+sentinel://[user:password@]host:port[,host:port…]/master-name[/database]`; or a cluster:
+    /// `redis+cluster://[user:password@]host:port[,host:port…]`
     #[arg(long, env = "STROLL_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Redacted<String>>,
 
@@ -162,6 +164,10 @@ mod tests {
     fn what_is_wrong_is_told_at_once_and_no_password_with_it() {
         let good = Config { redis_url: Some("redis://redis:6379".to_owned().into()), ..Config::default() };
         assert_eq!(good.problems(), Vec::<String>::new());
+        for form in ["redis+sentinel://a:26379,b:26379/main", "redis+cluster://a:6379,b:6379"] {
+            let good = Config { redis_url: Some(form.to_owned().into()), ..Config::default() };
+            assert_eq!(good.problems(), Vec::<String>::new(), "{form}");
+        }
         let bad = Config {
             redis_url: Some("http://me:secret@redis".to_owned().into()),
             lease: Duration::from_millis(1),

@@ -11,7 +11,8 @@ pub struct Config {
     /// Where clients connect
     #[arg(long, env = "STROLL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Redis that holds the waiting pool. Without it the pool is in memory
+    /// Redis that holds the waiting pool: `redis://`, `redis+sentinel://` or `redis+cluster://`, as `stroll-matchmaker` has
+    /// it. Without it the pool is in memory
     #[arg(long, env = "STROLL_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<Redacted<String>>,
     /// What clients may do

@@ -419,7 +419,9 @@ async fn a_ticket_says_all_that_the_pool_needs() {
     assert_eq!((&*talk.section, &*talk.zone), ("night", "a"));
     assert_eq!((&talk.interests[..], &talk.languages[..]), (&["tea".into()][..], &["en".into()][..]));
     assert_eq!((talk.patience_ms, ask.patience_ms, discuss.patience_ms), (5_000, 0, 15_000));
-    assert_eq!((&*ask.ask, ask.discuss, &*ask.section), ("Is tea a soup?", false, "main"));
+    let question = stage.hub.context.secret.open(chassis::secret::Purpose::Question, &ask.ask);
+    assert_eq!(question.as_deref(), Ok(&b"Is tea a soup?"[..]), "no store can read it");
+    assert_eq!((ask.discuss, &*ask.section), (false, "main"));
     assert_eq!((&*discuss.ask, discuss.discuss), ("", true));
     assert!(tickets.iter().all(|ticket| ticket.again.is_empty() && ticket.blocked.is_empty()));
 }

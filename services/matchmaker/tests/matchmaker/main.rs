@@ -1,6 +1,10 @@
 //! The matchmaker from outside: its store, and its service over real sockets.
 
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod places;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod requests;

@@ -1,4 +1,5 @@
-//! One suite for both stores of the waiting pool: the one in memory is the model of the one in Redis.
+//! One suite for both stores of the waiting pool: the one in memory is the model of the one in Redis, which is tested on one
+//! server of Redis, on Valkey 8, and on a cluster.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use stroll_matchmaker::{
     },
 };
 
-use crate::support::{RedisServer, context, until};
+use crate::support::{Program, RedisCluster, RedisServer, context, put, until};
 
 const LEASE: Duration = Duration::from_secs(2);
 const NO_WAIT: Duration = Duration::ZERO;
@@ -24,34 +25,61 @@ const WAIT: Duration = Duration::from_secs(5);
 /// A store, and how to make it lose everything.
 struct Store {
     pool: Arc<dyn Pool>,
-    server: Option<RedisServer>,
-    memory: Option<Arc<Memory>>,
+    place: Place,
     limits: Limits,
+}
+
+/// Where a store is.
+enum Place {
+    Memory(Arc<Memory>),
+    Server(RedisServer),
+    /// In a cluster that others use too, with keys that begin like this.
+    Cluster(Arc<RedisCluster>, &'static str),
 }
 
 impl Store {
     async fn memory(limits: Limits) -> Self {
         let memory = Arc::new(Memory::new(limits, &context()));
-        Self { pool: Arc::clone(&memory) as Arc<dyn Pool>, server: None, memory: Some(memory), limits }
+        Self { pool: Arc::clone(&memory) as Arc<dyn Pool>, place: Place::Memory(memory), limits }
     }
 
     async fn redis(limits: Limits) -> Self {
-        let server = RedisServer::start().await;
+        Self::on(Program::Redis, limits).await
+    }
+
+    async fn on(program: Program, limits: Limits) -> Self {
+        let server = RedisServer::start_with(program, &[]).await;
         let pool = redis(&server, limits);
-        Self { pool, server: Some(server), memory: None, limits }
+        Self { pool, place: Place::Server(server), limits }
+    }
+
+    fn in_cluster(cluster: &Arc<RedisCluster>, prefix: &'static str, limits: Limits) -> Self {
+        let pool = clustered(cluster, prefix, limits);
+        Self { pool, place: Place::Cluster(Arc::clone(cluster), prefix), limits }
     }
 
     /// The store as another process sees it.
     fn other(&self) -> Arc<dyn Pool> {
-        self.server.as_ref().map_or_else(|| Arc::clone(&self.pool), |server| redis(server, self.limits))
+        match &self.place {
+            Place::Memory(_) => Arc::clone(&self.pool),
+            Place::Server(server) => redis(server, self.limits),
+            Place::Cluster(cluster, prefix) => clustered(cluster, prefix, self.limits),
+        }
     }
 
     fn lose_everything(&self) {
-        if let Some(server) = &self.server {
-            server.command(&["FLUSHALL"]);
+        match &self.place {
+            Place::Memory(memory) => memory.lose_everything(),
+            Place::Server(server) => drop(server.command(&["FLUSHALL"])),
+            Place::Cluster(cluster, _) => cluster.everywhere(&["FLUSHALL"]),
         }
-        if let Some(memory) = &self.memory {
-            memory.lose_everything();
+    }
+
+    /// The only server that it is on.
+    fn server(&self) -> &RedisServer {
+        match &self.place {
+            Place::Server(server) => server,
+            _ => panic!("it is on no server of its own"),
         }
     }
 
@@ -91,18 +119,17 @@ fn redis(server: &RedisServer, limits: Limits) -> Arc<dyn Pool> {
     Arc::new(Redis::new(url, "test:".to_owned(), limits, &context()))
 }
 
+fn clustered(cluster: &RedisCluster, prefix: &str, limits: Limits) -> Arc<dyn Pool> {
+    let url = cluster.url().parse().expect("a URL");
+    Arc::new(Redis::new(url, prefix.to_owned(), limits, &context()))
+}
+
 fn shard() -> Shard {
     named("text.main.0")
 }
 
 fn named(name: &str) -> Shard {
     Shard::named(name).expect("a shard")
-}
-
-/// The entries of the tickets that were put in.
-async fn put(pool: &dyn Pool, shard: &Shard, tickets: &[&'static str]) -> Result<Vec<EntryId>, Error> {
-    let tickets: Vec<_> = tickets.iter().map(|ticket| Bytes::from_static(ticket.as_bytes())).collect();
-    Ok(pool.enqueue(shard, &tickets).await?.expect("the shard is open").entries)
 }
 
 fn delivery(gateway: &str, news: &'static str) -> Delivery {
@@ -127,6 +154,24 @@ macro_rules! suite {
                 let limits = [$($limits,)? super::Limits::default()][0];
                 super::$name(super::Store::redis(limits).await).await;
             })*
+        }
+        mod valkey_8 {
+            use super::{Limits, Program, Store};
+            $(#[tokio::test] async fn $name() {
+                let limits = [$($limits,)? Limits::default()][0];
+                super::$name(Store::on(Program::Valkey, limits).await).await;
+            })*
+        }
+        mod cluster {
+            use super::{Arc, Limits, Program, RedisCluster, Store};
+            // One after the other, because what one does to a cluster it does to all, and starting one takes long.
+            #[tokio::test] async fn all_of_the_suite() {
+                let cluster = Arc::new(RedisCluster::start(Program::Redis).await);
+                $({
+                    let limits = [$($limits,)? Limits::default()][0];
+                    super::$name(Store::in_cluster(&cluster, stringify!($name), limits)).await;
+                })*
+            }
         }
     };
 }
@@ -218,7 +263,7 @@ async fn a_shard_opens_with_its_first_owner_and_is_removed_when_it_holds_nothing
     assert!(store.pool.close(&shard, epoch).await.expect("an answer"));
     assert_eq!(store.pool.enqueue(&shard, &ticket).await.expect("an answer"), None);
     assert_eq!(store.pool.owner(&shard).await.expect("an answer"), None);
-    if let Some(server) = &store.server {
+    if let Place::Server(server) = &store.place {
         let left = server.command(&["KEYS", "*text.main.3*"]);
         assert_eq!(left, ::redis::Value::Array(Vec::new()), "not even an empty stream");
     }
@@ -490,7 +535,7 @@ async fn what_frees_memory_is_done_in_whole_also_when_there_is_none() {
     let third = store.enqueue("three").await;
     let epoch = store.own().await;
     store.claim(NO_WAIT).await;
-    let server = store.server.as_ref().expect("a server");
+    let server = store.server();
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert!(store.pool.cancel(&shard(), third, TICKET).await.expect("cancelled"));
     assert_eq!(store.commit(epoch, &[pairing(pair)]).await, [Outcome::Committed]);
@@ -548,7 +593,7 @@ async fn a_read_that_was_given_up_takes_no_pairing_from_the_next_owner() {
     let shard = shard();
     let given_up = store.pool.take_pairs(&shard, WAIT);
     assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err());
-    let server = store.server.as_ref().expect("a server");
+    let server = store.server();
     until(WAIT, "nobody reads any more", async || (blocked(server) == 0).then_some(())).await;
     let next = store.other();
     let (taken, ()) = tokio::join!(next.take_pairs(&shard, WAIT), async {

@@ -1,4 +1,4 @@
-//! The pool in Redis (7.0 or later, or Valkey), one node.
+//! The pool in Redis (7.0 or later, or Valkey): one server, the master that sentinels name, or a cluster.
 //!
 //! What must not tear is one Lua script, each in a file of its own beside this one, with its keys and arguments on top.
 //! Nothing here touches the keys of two slots in one command, so that a cluster of Redis can spread the shards.
@@ -6,10 +6,17 @@
 //! Where memory is full only tickets are refused: every other script is let write all the same (`allow-oom`), because it
 //! replaces what is there, or is what makes memory free again. What these write is bounded.
 
+mod cluster;
+mod connection;
 mod connections;
 mod keys;
+mod nodes;
 mod reply;
+mod script;
+mod sentinel;
 mod server;
+mod slots;
+mod url;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,10 +28,10 @@ use chassis::{
 };
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
-use redis::{Cmd, Script, Value, cmd};
+use redis::{Cmd, Value, cmd};
 
-pub use self::connections::{BadUrl, Url};
-use self::{connections::Connections, keys::Keys, reply::Raw};
+pub use self::url::{BadUrl, Url};
+use self::{keys::Keys, nodes::Nodes, reply::Raw, script::Script};
 use super::{
     Delivery, Destination, Enqueued, Entry, EntryId, Letter, Limits, Outcome, Pair, Pairing, Pool,
     READ_BATCH, Shard,
@@ -34,9 +41,13 @@ use crate::{Error, error::Result};
 /// The consumer group of a shard's pairs, and its only consumer: whoever owns the shard goes on where the last one stopped.
 const GROUP: &str = "owner";
 
+/// How often the generation is asked for, before it is given up because connections come and go meanwhile. The first ones
+/// are made by the first time.
+const GENERATION_TRIES: usize = 3;
+
 /// The pool in Redis.
 pub struct Redis {
-    connections: Connections,
+    connections: Nodes,
     keys: Keys,
     limits: Limits,
     scripts: Scripts,
@@ -92,7 +103,7 @@ impl Redis {
     #[must_use]
     pub fn new(url: Url, prefix: String, limits: Limits, context: &Context) -> Self {
         Self {
-            connections: Connections::new(url, context.clone()),
+            connections: Nodes::new(url, context.clone()),
             keys: Keys::new(prefix),
             limits,
             scripts: Scripts::new(),
@@ -105,12 +116,11 @@ impl Redis {
     async fn read(&self, mut read: Cmd, key: String, after: &str, wait: Duration) -> Result<Vec<Raw>> {
         read.arg("COUNT").arg(READ_BATCH);
         if wait.is_zero() {
-            return reply::of_one_stream(
-                self.connections.run(read.arg("STREAMS").arg(key).arg(after)).await?,
-            );
+            read.arg("STREAMS").arg(&key).arg(after);
+            return reply::of_one_stream(self.connections.run(&key, &read).await?);
         }
-        read.arg("BLOCK").arg(milliseconds(wait)).arg("STREAMS").arg(key).arg(after);
-        reply::of_one_stream(self.connections.wait_for(&read, wait).await?)
+        read.arg("BLOCK").arg(milliseconds(wait)).arg("STREAMS").arg(&key).arg(after);
+        reply::of_one_stream(self.connections.wait_for(&key, &read, wait).await?)
     }
 
     async fn read_letters(&self, key: String, after: EntryId, wait: Duration) -> Result<Vec<Letter>> {
@@ -126,21 +136,36 @@ impl Pool for Redis {
     }
 
     async fn check(&self) -> Result<()> {
-        let told: String = self.connections.run(cmd("INFO").arg("server").arg("memory")).await?;
-        server::check(&told).map_err(Error::Refused)
+        let told =
+            self.connections.ask_masters(cmd("INFO").arg("server").arg("memory").arg("cluster")).await?;
+        let alone = self.connections.is_one();
+        for told in told {
+            server::check(&told).map_err(Error::Refused)?;
+            if alone {
+                server::check_alone(&told).map_err(Error::Refused)?;
+            }
+        }
+        Ok(())
     }
 
     async fn generation(&self) -> Result<String> {
         let fresh: String = self.random.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let connection = self.connections.number();
-        // A server that was started anew may be an older copy of itself, name and all. It is asked first: were it started
-        // anew in between, the answer is older than what it holds.
-        let told: String = self.connections.run(cmd("INFO").arg("server")).await?;
-        let mut script = self.scripts.generation.key(self.keys.generation());
-        let name: String = self.connections.invoke(script.arg(&fresh)).await?;
-        let generation = server::run(&told).map_or_else(|| name.clone(), |run| format!("{name}.{run}"));
-        *self.generation.lock() = Some((connection, generation.clone()));
-        Ok(generation)
+        for _ in 0..GENERATION_TRIES {
+            let number = self.connections.number();
+            // A server that was started anew may be an older copy of itself, name and all. It is asked first: were it started
+            // anew in between, the answer is older than what it holds.
+            let told = self.connections.ask_masters(cmd("INFO").arg("server")).await?;
+            let mut script = self.scripts.generation.key(self.keys.generation());
+            let name: String = self.connections.invoke(script.arg(&fresh)).await?;
+            let generation =
+                server::runs(&told).map_or_else(|| name.clone(), |runs| format!("{name}.{runs}"));
+            // Else the two answers may be of two masters.
+            if number == self.connections.number() {
+                *self.generation.lock() = Some((number, generation.clone()));
+                return Ok(generation);
+            }
+        }
+        Err(Error::Away("connections to it come and go".to_owned()))
     }
 
     async fn last_known_generation(&self) -> Result<String> {
@@ -191,7 +216,8 @@ impl Pool for Redis {
     }
 
     async fn owner(&self, shard: &Shard) -> Result<Option<String>> {
-        let lease: Option<String> = self.connections.run(cmd("GET").arg(self.keys.owner(shard))).await?;
+        let key = self.keys.owner(shard);
+        let lease: Option<String> = self.connections.run(&key, cmd("GET").arg(&key)).await?;
         Ok(lease.and_then(|lease| lease.split_once(' ').map(|(_, owner)| owner.to_owned())))
     }
 
@@ -219,8 +245,8 @@ impl Pool for Redis {
 
     async fn memory(&self, shard: &Shard) -> Result<Option<(usize, usize)>> {
         let key = self.keys.tickets(shard);
-        let entries: usize = self.connections.run(cmd("XLEN").arg(&key)).await?;
-        let bytes: Option<usize> = self.connections.run(cmd("MEMORY").arg("USAGE").arg(&key)).await?;
+        let entries: usize = self.connections.run(&key, cmd("XLEN").arg(&key)).await?;
+        let bytes: Option<usize> = self.connections.run(&key, cmd("MEMORY").arg("USAGE").arg(&key)).await?;
         Ok(bytes.map(|bytes| (entries, bytes)))
     }
 
@@ -299,15 +325,15 @@ impl Pool for Redis {
     }
 
     async fn trim_inbox(&self, gateway: &str, up_to: EntryId) -> Result<()> {
-        let mut trim = cmd("XTRIM");
-        trim.arg(self.keys.inbox(gateway)).arg("MINID").arg(up_to.next().to_string());
-        self.connections.run(&trim).await
+        let (key, mut trim) = (self.keys.inbox(gateway), cmd("XTRIM"));
+        trim.arg(&key).arg("MINID").arg(up_to.next().to_string());
+        self.connections.run(&key, &trim).await
     }
 
     async fn keep_inbox(&self, gateway: &str) -> Result<()> {
-        let mut keep = cmd("PEXPIRE");
-        keep.arg(self.keys.inbox(gateway)).arg(milliseconds(self.limits.inbox_kept));
-        self.connections.run(&keep).await
+        let (key, mut keep) = (self.keys.inbox(gateway), cmd("PEXPIRE"));
+        keep.arg(&key).arg(milliseconds(self.limits.inbox_kept));
+        self.connections.run(&key, &keep).await
     }
 
     async fn heartbeat(&self, member: Bytes) -> Result<EntryId> {
@@ -326,7 +352,8 @@ impl Pool for Redis {
     }
 
     async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
-        self.connections.run(cmd("GET").arg(self.keys.home(chat, epoch))).await
+        let key = self.keys.home(chat, epoch);
+        self.connections.run(&key, cmd("GET").arg(&key)).await
     }
 }
 

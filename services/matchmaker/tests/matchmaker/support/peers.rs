@@ -117,7 +117,12 @@ impl Drop for Gateway {
 impl Gateway {
     /// Opens a watch at `node` and waits for the generation.
     pub(crate) async fn watch(context: &Context, node: &Node, name: &str, after: &str) -> Self {
-        let mut client = node.client(context);
+        Self::watch_at(context, node.address, name, after).await
+    }
+
+    /// Opens a watch at the matchmaker at `address` and waits for the generation.
+    pub(crate) async fn watch_at(context: &Context, address: SocketAddr, name: &str, after: &str) -> Self {
+        let mut client = MatchmakerServiceClient::new(Channel::new(context, Targets::from(address)));
         let (up, requests) = mpsc::channel(16);
         let open = Up::Open(WatchOpen { gateway: name.to_owned(), after: after.to_owned() });
         up.send(WatchAssignmentsRequest { kind: Some(open) }).await.expect("room");
@@ -223,7 +228,12 @@ impl Gateway {
         self.next(within).await.assignment.expect("an assignment")
     }
 
-    /// What came and was not looked at yet.
+    /// Takes what came and was not looked at yet.
+    pub(crate) fn take_unread(&mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.deliveries)
+    }
+
+    /// How much came and was not looked at yet.
     pub(crate) fn unread(&self) -> usize {
         self.deliveries.len()
     }

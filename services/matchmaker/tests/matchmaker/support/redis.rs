@@ -1,8 +1,10 @@
-//! A real redis-server of a test's own.
+//! Real servers of a test's own: Redis, Valkey, sentinels.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -10,43 +12,126 @@ use tempfile::TempDir;
 
 use super::until;
 
+/// Which program a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Redis,
+    Valkey,
+}
+
+impl Program {
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Redis => "redis-server".into(),
+            Self::Valkey => valkey(),
+        }
+    }
+
+    /// Where to get it.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Redis => "install it, on Debian with `apt-get install redis-server`",
+            Self::Valkey => {
+                "`tests/run` does; or name one in STROLL_VALKEY, or leave it out by `--skip valkey`"
+            }
+        }
+    }
+}
+
+/// The one that is named, or that `tests/run` installed, or that the system has.
+fn valkey() -> PathBuf {
+    if let Some(named) = std::env::var_os("STROLL_VALKEY").filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    let test = std::env::current_exe().expect("the test's own path");
+    let target = test.ancestors().nth(3).expect("target/<profile>/deps");
+    let installed = target.join("test-tools/valkey/valkey-server");
+    if installed.exists() { installed } else { "valkey-server".into() }
+}
+
 /// A server on a port of its own, with nothing on disk but what a test saves. It ends with this value.
 pub(crate) struct RedisServer {
     child: Option<Child>,
-    port: u16,
+    pub(crate) port: u16,
     directory: TempDir,
+    program: Program,
+    /// More of its arguments.
+    options: Vec<String>,
+    /// What it reads first, where it is a sentinel.
+    sentinel: Option<String>,
 }
 
 impl RedisServer {
     /// Starts one and waits until it answers.
     pub(crate) async fn start() -> Self {
-        let mut server =
-            Self { child: None, port: free_port(), directory: TempDir::new().expect("a directory") };
+        Self::start_with(Program::Redis, &[]).await
+    }
+
+    /// Starts one with options of its own.
+    pub(crate) async fn start_with(program: Program, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut server = Self::not_yet();
+        (server.program, server.options) = (program, options);
+        server.restart().await;
+        server
+    }
+
+    /// Starts a sentinel.
+    pub(crate) async fn start_sentinel(program: Program, settings: &str) -> Self {
+        let mut server = Self::not_yet();
+        (server.program, server.sentinel) = (program, Some(settings.to_owned()));
         server.restart().await;
         server
     }
 
     /// A port on which a server can be started later.
     pub(crate) fn not_yet() -> Self {
-        Self { child: None, port: free_port(), directory: TempDir::new().expect("a directory") }
+        let [port] = free_ports();
+        let directory = TempDir::new().expect("a directory");
+        Self { child: None, port, directory, program: Program::Redis, options: Vec::new(), sentinel: None }
     }
 
     /// Starts it where it was before, with what was saved; else empty.
     pub(crate) async fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let port = self.port.to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        command
-            .args(["--enable-debug-command", "yes", "--dir"])
-            .arg(self.directory.path())
-            .stdout(Stdio::null());
-        let child = command.spawn().unwrap_or_else(|error| {
-            panic!("cannot start redis-server ({error}): install it, on Debian with `apt-get install redis-server`")
+        let (port, directory) = (self.port, self.directory.path());
+        let mut command = Command::new(self.program.path());
+        if let Some(settings) = &self.sentinel {
+            let file = directory.join("sentinel.conf");
+            std::fs::write(
+                &file,
+                format!("port {port}\nbind 127.0.0.1\ndir {}\n{settings}", directory.display()),
+            )
+            .expect("a file");
+            command.arg(file).arg("--sentinel");
+        } else {
+            command
+                .args([
+                    "--port",
+                    &port.to_string(),
+                    "--bind",
+                    "127.0.0.1",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ])
+                .args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0", "--dir"])
+                .arg(directory)
+                .args(&self.options);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|error| {
+            panic!("cannot start {:?} ({error}): {}", self.program.path(), self.program.hint())
         });
         self.child = Some(child);
-        until(Duration::from_secs(10), "redis-server answers", async || {
-            self.try_command(&["PING"]).is_ok().then_some(())
+        until(Duration::from_secs(10), "the server answers", async || {
+            let child = self.child.as_mut().expect("it runs");
+            assert!(child.try_wait().expect("a child").is_none(), "it ended, because port {port} is taken?");
+            // Also that it wants a login.
+            match self.try_command(&["PING"]) {
+                Ok(_) => Some(()),
+                Err(error) => (error.code() == Some("NOAUTH")).then_some(()),
+            }
         })
         .await;
     }
@@ -58,6 +143,22 @@ impl RedisServer {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Stops it where it is: its sockets take what comes, and nobody answers.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill");
+        assert!(sent.success());
     }
 
     /// Where it is.
@@ -96,13 +197,22 @@ impl RedisServer {
 
     /// How much memory the server uses, in bytes.
     pub(crate) fn used_memory(&self) -> usize {
-        let redis::Value::BulkString(told) = self.command(&["INFO", "memory"]) else { panic!("no answer") };
-        let told = String::from_utf8_lossy(&told).into_owned();
+        let told = self.told(&["INFO", "memory"]);
         let used = told.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a number");
         used.trim().parse().expect("a number")
     }
 
-    fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    /// Runs a command whose answer is text.
+    pub(crate) fn told(&self, words: &[&str]) -> String {
+        match self.command(words) {
+            redis::Value::BulkString(text) => String::from_utf8_lossy(&text).into_owned(),
+            redis::Value::SimpleString(text) => text,
+            redis::Value::VerbatimString { text, .. } => text,
+            other => panic!("{words:?} is answered by {other:?}"),
+        }
+    }
+
+    pub(crate) fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         let client = redis::Client::open(self.url())?;
@@ -116,7 +226,13 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
+/// Ports that are free, none of them twice. The kernel gives connections theirs from 32768 on, where one that is free now may
+/// be gone when a server wants it; so these lie below, and each test process begins elsewhere.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let next = || TAKEN.fetch_add(1, Ordering::Relaxed);
+    let port = |taken: u32| 10_000 + (std::process::id() % 100 * 200 + taken) % 20_000;
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| u16::try_from(port(next())).expect("below 30000")).filter(free);
+    [(); N].map(|()| ports.next().expect("they have no end"))
 }
