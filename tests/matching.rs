@@ -8,7 +8,7 @@ use stroll_proto::v1::{ExplainTicketRequest, Mode, matchmaker_service_client::Ma
 use stroll_tests::{
     cluster::{Cluster, Settings},
     eventually, http,
-    process::{Process, Signal},
+    process::{Process, Signal, time_of},
     stranger::Stranger,
 };
 use tokio::time::Instant;
@@ -214,33 +214,21 @@ async fn a_matchmaker_that_drains_hands_its_shards_over_without_a_pause() {
     };
     let (_, ended) = tokio::join!(talk, leaving.terminate());
     assert!(ended.success());
-    let given_up = time_of(&leaving, "gave a shard up");
-    let owned = time_of(&next, "owning a shard");
-    let pause = owned.saturating_sub(given_up);
+    let given_up = logged(&leaving, "gave a shard up").expect("it did");
+    let owned = logged(&next, "owning a shard").expect("it does");
+    let pause = time_of(&owned).saturating_sub(time_of(&given_up));
     // A tenth of a second is what is promised; a busy machine gets five times that.
     assert!(pause < Duration::from_millis(500), "nobody owned the shard for {pause:?}");
 }
 
-/// When a process last logged this of the text pool's first shard, since midnight.
-fn time_of(process: &Process, what: &str) -> Duration {
-    let log = process.log();
-    let line = log.iter().rev().find(|line| line.contains(what) && line.contains("text.main.0"));
-    let entry: Value =
-        serde_json::from_str(line.unwrap_or_else(|| panic!("{what}: {log:#?}"))).expect("JSON");
-    let time =
-        entry["timestamp"].as_str().expect("a time").split_once('T').expect("a time").1.trim_end_matches('Z');
-    let mut parts = time.split(':').map(|part| part.parse::<f64>().expect("a number"));
-    let (hours, minutes, seconds) = (parts.next(), parts.next(), parts.next());
-    let [hours, minutes, seconds] = [hours, minutes, seconds].map(|part| part.expect("a part"));
-    Duration::from_secs_f64(hours.mul_add(3_600.0, minutes.mul_add(60.0, seconds)))
+/// What a process last logged of the text pool's first shard when this happened to it.
+fn logged(process: &Process, what: &str) -> Option<Value> {
+    process.last_entry(&[what, "text.main.0"])
 }
 
 /// The epoch in which a matchmaker last came to own the text pool's first shard.
-fn epoch(process: &Process) -> u64 {
-    let log = process.log();
-    let line = log.iter().rev().find(|line| line.contains("owning a shard") && line.contains("text.main.0"));
-    let entry: Value = line.map_or(Value::Null, |line| serde_json::from_str(line).expect("JSON"));
-    entry["epoch"].as_str().map_or(0, |epoch| epoch.parse().expect("a number"))
+fn epoch(process: &Process) -> Option<u64> {
+    logged(process, "owning a shard")?["epoch"].as_str()?.parse().ok()
 }
 
 #[tokio::test]

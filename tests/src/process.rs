@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -81,6 +82,14 @@ impl Process {
         self.log.lock().clone()
     }
 
+    /// The last entry of the log that contains all these texts.
+    #[must_use]
+    pub fn last_entry(&self, texts: &[&str]) -> Option<Value> {
+        let log = self.log();
+        let line = log.iter().rev().find(|line| texts.iter().all(|text| line.contains(text)))?;
+        serde_json::from_str(line).ok()
+    }
+
     /// Waits for a line of the log that contains `text`.
     pub async fn logs(&self, text: &str) -> String {
         let found = || async { self.log().into_iter().find(|line| line.contains(text)) };
@@ -146,4 +155,17 @@ impl Process {
         self.signal(Signal::Term).await;
         self.ended().await
     }
+}
+
+/// When an entry of a log was written, since midnight.
+///
+/// # Panics
+/// If it doesn't say.
+#[must_use]
+pub fn time_of(entry: &Value) -> Duration {
+    let time = entry["timestamp"].as_str().and_then(|time| time.split_once('T')).expect("a time").1;
+    let parts: Vec<f64> =
+        time.trim_end_matches('Z').split(':').map(|part| part.parse().expect("a number")).collect();
+    let [hours, minutes, seconds] = parts[..] else { panic!("{time} is no time") };
+    Duration::from_secs_f64(hours.mul_add(3_600.0, minutes.mul_add(60.0, seconds)))
 }
