@@ -69,6 +69,15 @@ impl Browser {
         .await
     }
 
+    /// Waits until an element of the page is not shown.
+    pub async fn hides(&self, css: &str) {
+        eventually(&format!("{css} to be hidden"), || async {
+            let element = self.client.find(Locator::Css(css)).await.ok()?;
+            (!element.is_displayed().await.ok()?).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until an element shows a text.
     pub async fn reads(&self, css: &str, text: &str) {
         eventually(&format!("{css} to read {text:?}"), || async {
