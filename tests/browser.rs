@@ -240,20 +240,9 @@ async fn check_both_schemes(browser: &Browser, view: &str) {
     for scheme in ["light", "dark"] {
         let choose = format!("document.querySelector('input[name=theme][value={scheme}]').click()");
         browser.run(&choose, Vec::new()).await;
-        stand_still(browser).await;
         browser.check_accessibility(&format!("{view}, {scheme}")).await;
     }
     no_overflow(browser).await;
-}
-
-/// Waits for the end of whatever moves and has an end: colours in between are nobody's choice.
-async fn stand_still(browser: &Browser) {
-    let script = "return document.getAnimations()\
-         .filter(one => one.effect.getComputedTiming().endTime !== Infinity).length";
-    eventually("everything to stand still", || async {
-        (browser.run(script, Vec::new()).await == 0).then_some(())
-    })
-    .await;
 }
 
 async fn no_overflow(browser: &Browser) {
@@ -509,7 +498,7 @@ async fn the_readmes_picture_shows_two_people_talking() {
     other.say("Lucky you. Here it is raining sideways.").await;
     browser.reads(".message[data-from=stranger]", "raining").await;
     browser.see(".message[data-from=you][data-state=delivered]").await;
-    stand_still(&browser).await;
+    browser.stand_still().await;
     if let Ok(path) = std::env::var("STROLL_PICTURE") {
         browser.picture(Path::new(&path)).await;
     }
