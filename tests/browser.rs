@@ -3,36 +3,54 @@
 
 use std::path::Path;
 
-use fantoccini::{Locator, key::Key};
+use fantoccini::{Locator, key::Key, wd::WindowHandle};
 use serde_json::json;
-use stroll_tests::{browser::Browser, cluster::Single, eventually};
+use stroll_tests::{browser::Browser, cluster::Single, eventually, http, stranger::Stranger};
+
+const WAITING: &str = "[data-view=chat][data-state=waiting]";
+const CHATTING: &str = "[data-view=chat][data-state=chatting]";
 
 /// Fills in the start page and starts to look for a stranger.
 async fn start_looking(browser: &Browser, interests: &[&str]) {
     for interest in interests {
         browser.write("#interest-input", &format!("{interest},")).await;
     }
+    agree_and_start(browser).await;
+}
+
+async fn agree_and_start(browser: &Browser) {
     browser.click("#adult").await;
     browser.click("#terms").await;
     browser.click("#start").await;
 }
 
 /// Two tabs of one browser that have met. Returns their handles; the second is in front.
-async fn two_tabs(browser: &Browser, stroll: &Single) -> [fantoccini::wd::WindowHandle; 2] {
+async fn two_tabs(browser: &Browser, stroll: &Single) -> [WindowHandle; 2] {
     browser.open(stroll.gateway).await;
     let first = browser.client.window().await.expect("a tab");
     start_looking(browser, &["Astronomy", "tea"]).await;
-    browser.see("[data-view=chat][data-state=waiting]").await;
-    let second = browser.client.new_window(true).await.expect("another tab").handle;
-    browser.client.switch_to_window(second.clone()).await.expect("the other tab");
-    browser.open(stroll.gateway).await;
+    browser.see(WAITING).await;
+    let second = another_tab(browser, stroll).await;
     start_looking(browser, &["astronomy"]).await;
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
     [first, second]
 }
 
-async fn switch(browser: &Browser, tab: &fantoccini::wd::WindowHandle) {
+/// One more tab at the start page, in front.
+async fn another_tab(browser: &Browser, stroll: &Single) -> WindowHandle {
+    let tab = browser.client.new_window(true).await.expect("another tab").handle;
+    switch(browser, &tab).await;
+    browser.open(stroll.gateway).await;
+    tab
+}
+
+async fn switch(browser: &Browser, tab: &WindowHandle) {
     browser.client.switch_to_window(tab.clone()).await.expect("the tab");
+}
+
+async fn say(browser: &Browser, text: &str) {
+    browser.write("#message-input", text).await;
+    browser.click("#send").await;
 }
 
 #[tokio::test]
@@ -60,11 +78,11 @@ async fn two_tabs_meet_chat_stop_and_meet_again() {
     switch(&browser, &first).await;
     browser.see("#ended").await;
     browser.click("#stop[data-label=New]").await;
-    browser.see("[data-view=chat][data-state=waiting]").await;
+    browser.see(WAITING).await;
     browser.check_accessibility("waiting").await;
     switch(&browser, &second).await;
     browser.click("#stop[data-label=New]").await;
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
 }
 
 #[tokio::test]
@@ -82,7 +100,7 @@ async fn escape_steps_the_button_and_sending_takes_the_step_back() {
     browser.press(Key::Escape).await;
     browser.see("#ended").await;
     browser.press(Key::Escape).await;
-    browser.see("[data-view=chat][data-state=waiting]").await;
+    browser.see(WAITING).await;
 }
 
 #[tokio::test]
@@ -105,7 +123,7 @@ async fn a_report_is_sent_and_its_case_is_shown() {
     eventually("a case number", shown).await;
     browser.click("#report-close").await;
     switch(&browser, &second).await;
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
 }
 
 #[tokio::test]
@@ -117,7 +135,7 @@ async fn a_reloaded_tab_comes_back_into_its_chat() {
     browser.press(Key::Enter).await;
     browser.see(".message[data-from=you][data-state=delivered]").await;
     browser.client.refresh().await.expect("a reload");
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
     browser.reads(".message[data-from=you]", "before the reload").await;
     switch(&browser, &first).await;
     browser.write("#message-input", "still there?").await;
@@ -157,12 +175,12 @@ async fn everything_can_be_done_with_the_keyboard_alone() {
             _ => browser.client.active_element().await.expect("a focus").send_keys(" ").await.expect("keys"),
         }
     }
-    browser.see("[data-view=chat][data-state=waiting]").await;
-    let mut other = stroll_tests::stranger::Stranger::arrive(stroll.gateway).await;
+    browser.see(WAITING).await;
+    let mut other = Stranger::arrive(stroll.gateway).await;
     other.send(json!({"type": "find", "mode": "text", "interests": ["keyboards"]})).await;
     other.expect("waiting").await;
     other.expect("matched").await;
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
     eventually("the focus to be where one writes", || async {
         (focused(&browser).await == "message-input").then_some(())
     })
@@ -191,7 +209,8 @@ async fn on_a_phone_nothing_is_wider_than_the_window_and_everything_is_accessibl
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(360, 740).await;
     for scheme in ["light", "dark"] {
-        browser.open(stroll.gateway).await;
+        // From where no chat can write into the storage meanwhile.
+        browser.client.goto(&format!("http://{}/terms.html", stroll.gateway)).await.expect("the terms");
         browser.run("localStorage.clear(); sessionStorage.clear()", Vec::new()).await;
         browser.open(stroll.gateway).await;
         browser.see("#start").await;
@@ -204,16 +223,26 @@ async fn on_a_phone_nothing_is_wider_than_the_window_and_everything_is_accessibl
         browser.check_accessibility(&format!("start, {scheme}")).await;
         no_overflow(&browser).await;
         start_looking(&browser, &[]).await;
-        browser.see("[data-view=chat][data-state=waiting]").await;
-        let mut other = stroll_tests::stranger::Stranger::arrive(stroll.gateway).await;
+        browser.see(WAITING).await;
+        let mut other = Stranger::arrive(stroll.gateway).await;
         other.find().await;
         other.expect("matched").await;
-        browser.see("[data-view=chat][data-state=chatting]").await;
+        browser.see(CHATTING).await;
         other.say(&"averyveryverylongword".repeat(20)).await;
         browser.see(".message[data-from=stranger]").await;
         no_overflow(&browser).await;
         browser.check_accessibility(&format!("chat, {scheme}")).await;
     }
+}
+
+/// Checks the page as it is by day and by night.
+async fn check_both_schemes(browser: &Browser, view: &str) {
+    for scheme in ["light", "dark"] {
+        let choose = format!("document.querySelector('input[name=theme][value={scheme}]').click()");
+        browser.run(&choose, Vec::new()).await;
+        browser.check_accessibility(&format!("{view}, {scheme}")).await;
+    }
+    no_overflow(browser).await;
 }
 
 async fn no_overflow(browser: &Browser) {
@@ -242,17 +271,205 @@ async fn two_tabs_at_two_gateways_of_a_cluster_chat() {
     browser.open(gateways[0]).await;
     let first = browser.client.window().await.expect("a tab");
     start_looking(&browser, &[]).await;
-    browser.see("[data-view=chat][data-state=waiting]").await;
+    browser.see(WAITING).await;
     let second = browser.client.new_window(true).await.expect("another tab").handle;
     switch(&browser, &second).await;
     browser.open(gateways[1]).await;
     start_looking(&browser, &[]).await;
-    browser.see("[data-view=chat][data-state=chatting]").await;
+    browser.see(CHATTING).await;
     browser.write("#message-input", "across the cluster").await;
     browser.press(Key::Enter).await;
     browser.see(".message[data-from=you][data-state=delivered]").await;
     switch(&browser, &first).await;
     browser.reads(".message[data-from=stranger]", "across the cluster").await;
+}
+
+#[tokio::test]
+async fn one_asks_and_watches_while_two_discuss() {
+    watch_two_discuss(1280, 900).await;
+}
+
+#[tokio::test]
+async fn one_asks_and_watches_while_two_discuss_on_phones() {
+    watch_two_discuss(360, 740).await;
+}
+
+async fn watch_two_discuss(width: u32, height: u32) {
+    let question = "Would you rather see the past or the future?";
+    let stroll = Single::start(&[]).await;
+    let browser = Browser::start(width, height).await;
+    browser.open(stroll.gateway).await;
+    let spy = browser.client.window().await.expect("a tab");
+    browser.click("#choose-ask").await;
+    browser.write("#question-input", question).await;
+    check_both_schemes(&browser, "asking").await;
+    agree_and_start(&browser).await;
+    browser.reads("#waiting-note", question).await;
+    check_both_schemes(&browser, "waiting for two").await;
+    let mut talkers = Vec::new();
+    for _ in 0..2 {
+        talkers.push(another_tab(&browser, &stroll).await);
+        browser.click("#choose-discuss").await;
+        agree_and_start(&browser).await;
+        browser.see("[data-view=chat]").await;
+    }
+    for talker in [&talkers[0], &talkers[1]] {
+        switch(&browser, talker).await;
+        browser.see(CHATTING).await;
+        browser.reads("#question-text", question).await;
+    }
+    say(&browser, "The past").await;
+    switch(&browser, &talkers[0]).await;
+    browser.reads(".message[data-from=stranger] .words", "The past").await;
+    say(&browser, "The future").await;
+    switch(&browser, &talkers[1]).await;
+    browser.reads(".message[data-from=stranger] .words", "The future").await;
+    check_both_schemes(&browser, "discussing").await;
+    switch(&browser, &spy).await;
+    browser.reads("#question-text", question).await;
+    let mut heard = Vec::new();
+    for seat in ["stranger_1", "stranger_2"] {
+        let words = browser.see(&format!(".message[data-from={seat}] .words")).await;
+        heard.push(words.text().await.expect("a text"));
+    }
+    heard.sort();
+    assert_eq!(heard, ["The future", "The past"]);
+    browser.see("#watching").await;
+    for hidden in ["#message-input", "#send", "#block"] {
+        browser.hides(hidden).await;
+    }
+    check_both_schemes(&browser, "watching").await;
+    browser.click("#stop[data-label=Stop]").await;
+    browser.click("#stop[data-label='Really?']").await;
+    browser.reads("#ended-text", "You stopped watching.").await;
+    browser.hides("#again").await;
+    check_both_schemes(&browser, "no longer watching").await;
+    switch(&browser, &talkers[0]).await;
+    say(&browser, "Still there?").await;
+    switch(&browser, &talkers[1]).await;
+    browser.reads(".message[data-from=stranger] .words", "Still there?").await;
+}
+
+#[tokio::test]
+async fn who_was_blocked_is_not_met_again() {
+    let stroll = Single::start(&[]).await;
+    let browser = Browser::start(1280, 900).await;
+    let [first, second] = two_tabs(&browser, &stroll).await;
+    browser.click("#block[data-label=Block]").await;
+    browser.click("#block[data-label='Really?']").await;
+    browser.reads("#ended-text", "You ended the chat and blocked this stranger.").await;
+    browser.hides("#again").await;
+    check_both_schemes(&browser, "blocked").await;
+    browser.click("#stop[data-label=New]").await;
+    switch(&browser, &first).await;
+    browser.reads("#ended-text", "Your stranger has left.").await;
+    browser.click("#stop[data-label=New]").await;
+    // Both look for somebody who likes what both of them like, and find each other not even so.
+    waiting_in_the_pool(&stroll, 2).await;
+    let mut met = Vec::new();
+    for name in ["third", "fourth"] {
+        let mut other = Stranger::arrive(stroll.gateway).await;
+        other.find_with(json!({"interests": ["astronomy"]})).await;
+        other.expect("matched").await;
+        other.say(name).await;
+        met.push(other);
+    }
+    let mut heard = Vec::new();
+    for tab in [&first, &second] {
+        switch(&browser, tab).await;
+        let words = browser.see(".message[data-from=stranger] .words").await;
+        heard.push(words.text().await.expect("a text"));
+    }
+    heard.sort();
+    assert_eq!(heard, ["fourth", "third"]);
+}
+
+/// Waits until so many tickets wait.
+async fn waiting_in_the_pool(stroll: &Single, tickets: u32) {
+    let admin = stroll.process.address("admin").await;
+    eventually("tickets in the pool", || async {
+        let metrics = http::get(admin, "/metrics", &[]).await.ok()?.body;
+        let of_pool = |line: &&str| line.starts_with("stroll_matchmaker_waiting{");
+        let waiting: Vec<_> =
+            metrics.lines().filter(of_pool).filter_map(|line| line.rsplit(' ').next()).collect();
+        let sum: u32 = waiting.iter().filter_map(|count| count.parse::<u32>().ok()).sum();
+        (sum == tickets).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_meet_again_once_both_ask() {
+    let stroll = Single::start(&[]).await;
+    let browser = Browser::start(360, 740).await;
+    let [first, second] = two_tabs(&browser, &stroll).await;
+    browser.click("#stop[data-label=Stop]").await;
+    browser.click("#stop[data-label='Really?']").await;
+    browser.see("#again").await;
+    check_both_schemes(&browser, "may meet again").await;
+    // One asks and takes it back, so the other asks in vain.
+    browser.click("#again").await;
+    browser.see("[data-view=chat][data-state=asking]").await;
+    check_both_schemes(&browser, "asking to meet again").await;
+    browser.click("#stop[data-label=Stop]").await;
+    browser.see("[data-view=chat][data-state=ended]").await;
+    waiting_in_the_pool(&stroll, 0).await;
+    switch(&browser, &first).await;
+    browser.click("#again").await;
+    browser.see("[data-view=chat][data-state=asking]").await;
+    waiting_in_the_pool(&stroll, 1).await;
+    // Then both ask.
+    switch(&browser, &second).await;
+    browser.see("[data-view=chat][data-state=ended]").await;
+    browser.click("#again").await;
+    browser.see(CHATTING).await;
+    browser.reads("#opening", "You meet again").await;
+    say(&browser, "You again!").await;
+    switch(&browser, &first).await;
+    browser.reads("#opening", "You meet again").await;
+    browser.reads(".message[data-from=stranger] .words", "You again!").await;
+}
+
+#[tokio::test]
+async fn a_search_widens_and_says_so() {
+    let stroll = Single::start(&["--patience", "1s", "--discuss-patience", "1s"]).await;
+    let browser = Browser::start(1280, 900).await;
+    browser.open(stroll.gateway).await;
+    start_looking(&browser, &["Astronomy"]).await;
+    browser.reads("#waiting-note", "Looking beyond your interests now").await;
+    check_both_schemes(&browser, "widened").await;
+    // Of two who look for anybody, one is another tab that got no question to discuss.
+    another_tab(&browser, &stroll).await;
+    browser.click("#choose-discuss").await;
+    agree_and_start(&browser).await;
+    browser.see(CHATTING).await;
+    browser.reads("#opening", "No question came").await;
+}
+
+#[tokio::test]
+async fn who_waits_only_for_shared_interests_meets_nobody_else() {
+    let stroll = Single::start(&["--patience", "1s"]).await;
+    let browser = Browser::start(1280, 900).await;
+    browser.open(stroll.gateway).await;
+    browser.write("#interest-input", "Astronomy,").await;
+    browser.click("#only-interests").await;
+    start_looking(&browser, &[]).await;
+    browser.reads("#waiting-note", "somebody who likes Astronomy, however long it takes").await;
+    waiting_in_the_pool(&stroll, 1).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut other = Stranger::arrive(stroll.gateway).await;
+        other.find().await;
+        others.push(other);
+    }
+    for other in &mut others {
+        other.expect("matched").await;
+    }
+    let mut other = Stranger::arrive(stroll.gateway).await;
+    other.find_with(json!({"interests": ["astronomy"]})).await;
+    other.expect("matched").await;
+    browser.see(CHATTING).await;
+    browser.reads("#common-interests", "Astronomy").await;
 }
 
 /// The picture in the README: set `STROLL_PICTURE` to where it goes, or it goes nowhere.
@@ -262,8 +479,8 @@ async fn the_readmes_picture_shows_two_people_talking() {
     let browser = Browser::start(1280, 860).await;
     browser.open(stroll.gateway).await;
     start_looking(&browser, &["Astronomy", "green tea"]).await;
-    browser.see("[data-view=chat][data-state=waiting]").await;
-    let mut other = stroll_tests::stranger::Stranger::arrive(stroll.gateway).await;
+    browser.see(WAITING).await;
+    let mut other = Stranger::arrive(stroll.gateway).await;
     other.send(json!({"type": "find", "mode": "text", "interests": ["astronomy"]})).await;
     other.expect("waiting").await;
     other.expect("matched").await;
@@ -281,11 +498,7 @@ async fn the_readmes_picture_shows_two_people_talking() {
     other.say("Lucky you. Here it is raining sideways.").await;
     browser.reads(".message[data-from=stranger]", "raining").await;
     browser.see(".message[data-from=you][data-state=delivered]").await;
-    eventually("everything to stand still", || async {
-        let moving = browser.run("return document.getAnimations().length", Vec::new()).await;
-        (moving == 0).then_some(())
-    })
-    .await;
+    browser.stand_still().await;
     if let Ok(path) = std::env::var("STROLL_PICTURE") {
         browser.picture(Path::new(&path)).await;
     }

@@ -69,6 +69,15 @@ impl Browser {
         .await
     }
 
+    /// Waits until an element of the page is not shown.
+    pub async fn hides(&self, css: &str) {
+        eventually(&format!("{css} to be hidden"), || async {
+            let element = self.client.find(Locator::Css(css)).await.ok()?;
+            (!element.is_displayed().await.ok()?).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until an element shows a text.
     pub async fn reads(&self, css: &str, text: &str) {
         eventually(&format!("{css} to read {text:?}"), || async {
@@ -116,7 +125,17 @@ impl Browser {
         self.client.execute(script, arguments).await.expect("a script")
     }
 
-    /// Checks the page as it is with axe-core.
+    /// Waits for the end of whatever moves and has an end.
+    pub async fn stand_still(&self) {
+        let script = "return document.getAnimations()\
+             .filter(one => one.effect.getComputedTiming().endTime !== Infinity).length";
+        eventually("everything to stand still", || async {
+            (self.run(script, Vec::new()).await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Checks the page with axe-core, once it stands still: colours in between are nobody's choice.
     ///
     /// # Panics
     /// If axe-core finds something, or is not there.
@@ -125,6 +144,7 @@ impl Browser {
             std::env::var("STROLL_AXE").expect("STROLL_AXE: the path of axe.min.js, as ./tests/run sets it");
         let axe = std::fs::read_to_string(path).expect("axe-core");
         self.run(&axe, Vec::new()).await;
+        self.stand_still().await;
         let script = "const done = arguments[0]; axe.run(document).then(\
              found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).join(', '))),\
              error => done(['axe failed: ' + error]));";

@@ -40,7 +40,7 @@ export class EndedView {
     byId('ended-text').textContent = text;
     byId('ended-actions').hidden = asking;
     byId('asking-steps').toggleAttribute('hidden', !asking);
-    byId('home').textContent = chat.kind === 'chat' ? 'Change interests' : 'Back to the start';
+    byId('home').textContent = chat.kind === 'chat' ? 'Change interests' : 'Back to start';
     this.#offerAgain();
     this.#offerReport();
     if (walkOn) this.#countDown(NEXT_AFTER);
