@@ -51,7 +51,7 @@ const ASK_SOON: Range<Duration> = Duration::from_millis(5)..Duration::from_milli
 /// How often it is looked at how much memory the tickets take; how much is worth no trouble, in bytes; how much a ticket may take
 /// on average, in bytes; and how many of them are moved at once to where they take less.
 const MEMORY_LOOK: Duration = Duration::from_secs(2);
-const LITTLE_MEMORY: usize = 256 * 1024;
+const LITTLE_MEMORY: usize = 128 * 1024;
 const TICKET_MEMORY: usize = 400;
 const COMPACTED: usize = 512;
 /// How long a shard that is closed stays after it held something.

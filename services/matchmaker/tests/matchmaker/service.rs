@@ -7,7 +7,6 @@ use prost::Message as _;
 use stroll_matchmaker::{Config, pool::Pool as _, pool::Shard};
 use stroll_proto::v1::{
     CancelRequest, ChooseHomeRequest, GatewayLoad, Mode, SeatClaims, Subject, Ticket, TicketPlace,
-    watch_assignments_request::Kind as Up,
 };
 
 use crate::support::{Gateway, Moderation, Node, RedisServer, Relay, Where, context, subject, ticket, until};
@@ -241,8 +240,8 @@ async fn every_gateway_is_told_what_all_of_them_carry() {
     }
     let one = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
     let mut two = Gateway::watch(&context, &nodes[1], "gateway-2", "").await;
-    one.say(Up::Load(GatewayLoad { online: 3, waiting: 1, chatting: 2 })).await;
-    two.say(Up::Load(GatewayLoad { online: 4, waiting: 0, chatting: 4 })).await;
+    one.carries(GatewayLoad { online: 3, waiting: 1, chatting: 2 }).await;
+    two.carries(GatewayLoad { online: 4, waiting: 0, chatting: 4 }).await;
     let sum = GatewayLoad { online: 7, waiting: 1, chatting: 6 };
     let heard = two.hear_until(|gateway| gateway.cluster == Some(sum));
     tokio::time::timeout(FIRST, heard).await.expect("the sum is told");

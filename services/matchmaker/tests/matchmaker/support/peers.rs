@@ -104,8 +104,9 @@ pub(crate) struct Gateway {
     pub(crate) cluster: Option<GatewayLoad>,
     /// Deliveries that came and were not looked at yet.
     deliveries: Vec<Delivery>,
-    /// Says that the gateway is there.
+    /// Says that the gateway is there, and what it carries.
     beat: JoinHandle<()>,
+    load: watch::Sender<GatewayLoad>,
 }
 
 impl Drop for Gateway {
@@ -139,11 +140,12 @@ impl Gateway {
         })
         .await;
         let loads = up.clone();
+        let (load, carried) = watch::channel(GatewayLoad { online: 1, ..GatewayLoad::default() });
         let beat = context.tasks.spawn("beat", async move {
             let mut interval = tokio::time::interval(Duration::from_millis(500));
             loop {
                 interval.tick().await;
-                let load = GatewayLoad { online: 1, ..GatewayLoad::default() };
+                let load = *carried.borrow();
                 if loads.send(WatchAssignmentsRequest { kind: Some(Up::Load(load)) }).await.is_err() {
                     return;
                 }
@@ -151,6 +153,7 @@ impl Gateway {
         });
         let mut gateway = Self {
             beat,
+            load,
             name: name.to_owned(),
             client,
             context: context.clone(),
@@ -204,6 +207,12 @@ impl Gateway {
     pub(crate) async fn hear_for(&mut self, time: Duration) {
         // That it is over is no failure.
         let _ = timeout(time, async { while self.hear().await.is_ok() {} }).await;
+    }
+
+    /// From now on it carries so much.
+    pub(crate) async fn carries(&self, load: GatewayLoad) {
+        self.load.send_replace(load);
+        self.say(Up::Load(load)).await;
     }
 
     /// Says something.

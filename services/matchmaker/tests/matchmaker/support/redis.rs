@@ -195,6 +195,14 @@ impl RedisServer {
         usize::try_from(length).expect("not negative")
     }
 
+    /// How much memory a key takes, in bytes.
+    pub(crate) fn memory_of(&self, key: &str) -> usize {
+        let redis::Value::Int(bytes) = self.command(&["MEMORY", "USAGE", key, "SAMPLES", "0"]) else {
+            panic!("no number")
+        };
+        usize::try_from(bytes).expect("not negative")
+    }
+
     /// How much memory the server uses, in bytes.
     pub(crate) fn used_memory(&self) -> usize {
         let told = self.told(&["INFO", "memory"]);
