@@ -76,6 +76,12 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
+    /// Its id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// All that it has logged so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
