@@ -1,10 +1,13 @@
 //! Chaos: thousands of strangers who find and leave, while one matchmaker after the other is killed, and Redis once.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use stroll_tests::{
     chaos::{Diary, Fault, Plan, Timetable, Usage, judge, measure_lag, roam},
     cluster::{Cluster, Settings},
+    eventually, http,
+    process::Process,
+    redis::Redis,
     stranger::Stranger,
 };
 use tokio::{
@@ -17,40 +20,69 @@ const ARRIVALS: u32 = 400;
 /// After the faults everybody looks for a last chat within 2 s, and nobody is more patient than 1.5 s. The rest is what I4 allows,
 /// and some more.
 const AFTER: Duration = Duration::from_secs(12);
+/// Heartbeats of ten seconds, and those that Redis drops together with older ones.
+const MEMBERS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i1_i2_i4_nobody_is_paired_twice_or_overlooked_while_matchmakers_and_redis_are_killed() {
     let plan = Plan::from_environment();
     println!("{plan:?}; STROLL_CHAOS_SEED={} replays it", plan.seed);
-    let settings = Settings {
-        environment: vec![
-            ("STROLL_CONNECTIONS_PER_ADDRESS", "100000".into()),
-            ("STROLL_HANDSHAKES_PER_ADDRESS", "100000".into()),
-        ],
-        more_matchmakers: 1,
-        ..Settings::default()
-    };
-    let mut cluster = Cluster::start_with(settings).await;
+    let mut cluster = start().await;
     let gateways = cluster.addresses().await;
-    let mut crowd = Vec::new();
-    for number in 0..plan.sessions {
-        if number % ARRIVALS == 0 && number > 0 {
-            sleep_until(Instant::now() + Duration::from_secs(1)).await;
-        }
-        crowd.push(Stranger::arrive(gateways[usize::from(number % 2 == 1)]).await);
-    }
+    let crowd = arrive(gateways, plan.sessions).await;
     let start = Instant::now();
     let times = Timetable { start, last: start + plan.duration, end: start + plan.duration + AFTER };
-    let machine = Usage::of_machine();
+    let before = Usage::of_machine();
     let mut roaming = JoinSet::new();
     for (number, socket) in (0..).zip(crowd) {
-        let gateway = gateways[usize::from(number % 2 == 1)];
-        roaming.spawn(roam(number, gateway, socket, plan.turns(number), times));
+        roaming.spawn(roam(number, of(gateways, number), socket, plan.turns(number), times));
     }
     let mut lag = JoinSet::new();
     lag.spawn(measure_lag(times.end));
     let faults = plan.faults(cluster.matchmakers.len());
-    for (at, fault) in &faults {
+    inflict(&mut cluster, start, &faults).await;
+    let diaries: Vec<Diary> = roaming.join_all().await;
+    let used = Usage::of_machine().percent_since(&before);
+    let verdict = judge(&diaries);
+    println!("{verdict}");
+    println!("faults                             {}", faults.len());
+    println!("metrics                            {}", counted(&cluster).await);
+    println!("processors                         machine {used} %; of one: {}", shares(&cluster, &before));
+    println!("this process was late by up to     {:?}", lag.join_all().await);
+    let violations = verdict.violations();
+    let first = &violations[..violations.len().min(20)];
+    assert!(violations.is_empty(), "{} violations, with {plan:?}: {first:#?}", violations.len());
+    eventually("nothing to be left in Redis", || async {
+        left(&cluster.redis).await.is_empty().then_some(())
+    })
+    .await;
+}
+
+async fn start() -> Cluster {
+    let environment = vec![
+        ("STROLL_CONNECTIONS_PER_ADDRESS", "100000".into()),
+        ("STROLL_HANDSHAKES_PER_ADDRESS", "100000".into()),
+    ];
+    Cluster::start_with(Settings { environment, more_matchmakers: 1, ..Settings::default() }).await
+}
+
+/// The gateway of the stranger of this number.
+fn of(gateways: [SocketAddr; 2], number: u32) -> SocketAddr {
+    gateways[usize::from(number % 2 == 1)]
+}
+
+async fn arrive(gateways: [SocketAddr; 2], strangers: u32) -> Vec<Stranger> {
+    let began = Instant::now();
+    let mut crowd = Vec::new();
+    for number in 0..strangers {
+        sleep_until(began + Duration::from_secs(1) * number / ARRIVALS).await;
+        crowd.push(Stranger::arrive(of(gateways, number)).await);
+    }
+    crowd
+}
+
+async fn inflict(cluster: &mut Cluster, start: Instant, faults: &[(Duration, Fault)]) {
+    for (at, fault) in faults {
         sleep_until(start + *at).await;
         match fault {
             Fault::KillMatchmaker(number) => cluster.replace_matchmaker(*number).await,
@@ -60,28 +92,61 @@ async fn i1_i2_i4_nobody_is_paired_twice_or_overlooked_while_matchmakers_and_red
             }
         }
     }
-    let diaries: Vec<Diary> = roaming.join_all().await;
-    let used = Usage::of_machine().percent_since(&machine);
-    let verdict = judge(&diaries);
-    println!("{verdict}");
-    println!(
-        "faults {}, machine busy {used} %, this process late by up to {:?}",
-        faults.len(),
-        lag.join_all().await
-    );
-    for (what, tier) in
-        [("gateway", &cluster.gateways), ("relay", &cluster.relays), ("moderation", &cluster.moderation)]
-    {
+}
+
+/// What the strangers don't see: how often the cluster had to help itself.
+async fn counted(cluster: &Cluster) -> String {
+    let mut counted = Vec::new();
+    for (what, tier, metric) in [
+        ("tickets put in again", &cluster.gateways, "stroll_gateway_tickets_again"),
+        ("pairings declined", &cluster.gateways, "stroll_gateway_assignments_declined"),
+        ("no-shows", &cluster.relays, "stroll_relay_chats_ended_total{by=\"no_show\""),
+    ] {
+        let mut sum = 0.0;
         for process in tier {
-            println!("{what} {} %", machine.percent_of(Some(process)));
+            sum += metric_of(process, metric).await;
+        }
+        counted.push(format!("{what} {sum}"));
+    }
+    counted.join(", ")
+}
+
+/// The sum of a process's metrics whose lines begin so.
+async fn metric_of(process: &Process, beginning: &str) -> f64 {
+    let answer = http::get(process.address("admin").await, "/metrics", &[]).await.expect("an answer");
+    let lines = answer.body.lines().filter(|line| line.starts_with(beginning));
+    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
+/// Processor time by process.
+fn shares(cluster: &Cluster, since: &Usage) -> String {
+    let tiers =
+        [("gateway", &cluster.gateways), ("relay", &cluster.relays), ("moderation", &cluster.moderation)];
+    let processes = tiers.into_iter().flat_map(|(what, tier)| tier.iter().map(move |one| (what, Some(one))));
+    let share = |(what, process)| format!("{what} {} %", since.percent_of(process));
+    processes.chain([("this test", None)]).map(share).collect::<Vec<_>>().join(", ")
+}
+
+/// What should not be in Redis when nobody waits any more.
+async fn left(redis: &Redis) -> Vec<String> {
+    let mut connection = redis.client().get_multiplexed_async_connection().await.expect("a connection");
+    let streams: Vec<String> = redis::cmd("SCAN")
+        .arg(&["0", "COUNT", "100000", "TYPE", "stream"])
+        .query_async::<(u64, Vec<String>)>(&mut connection)
+        .await
+        .expect("keys")
+        .1;
+    let mut left = Vec::new();
+    for key in &streams {
+        let length: usize = redis::cmd("XLEN").arg(key).query_async(&mut connection).await.expect("a length");
+        let bound = if key.ends_with("members") { MEMBERS } else { 0 };
+        if length > bound {
+            left.push(format!("{key} has {length} entries"));
         }
     }
-    println!("this process {} %", machine.percent_of(None));
-    let violations = verdict.violations();
-    assert!(
-        violations.is_empty(),
-        "{} violations, {:#?}",
-        violations.len(),
-        &violations[..violations.len().min(20)]
-    );
+    let inboxes = streams.iter().filter(|key| key.contains("inbox")).count();
+    if inboxes > 2 {
+        left.push(format!("{inboxes} inboxes of two gateways"));
+    }
+    left
 }
