@@ -5,8 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use stroll_tests::{
     chaos::{Diary, Fault, Plan, Timetable, Usage, judge, measure_lag, roam},
     cluster::{Cluster, Settings},
-    eventually, http,
-    process::Process,
+    eventually,
     redis::Redis,
     stranger::Stranger,
 };
@@ -45,7 +44,7 @@ async fn i1_i2_i4_nobody_is_paired_twice_or_overlooked_while_matchmakers_and_red
     let used = Usage::of_machine().percent_since(&before);
     let verdict = judge(&diaries);
     println!("{verdict}");
-    println!("faults                             {}", faults.len());
+    println!("matchmakers killed, Redis lost     {}, 1", faults.len() - 1);
     println!("metrics                            {}", counted(&cluster).await);
     println!("processors                         machine {used} %; of one: {}", shares(&cluster, &before));
     println!("this process was late by up to     {:?}", lag.join_all().await);
@@ -104,18 +103,11 @@ async fn counted(cluster: &Cluster) -> String {
     ] {
         let mut sum = 0.0;
         for process in tier {
-            sum += metric_of(process, metric).await;
+            sum += process.metric(metric).await;
         }
         counted.push(format!("{what} {sum}"));
     }
     counted.join(", ")
-}
-
-/// The sum of a process's metrics whose lines begin so.
-async fn metric_of(process: &Process, beginning: &str) -> f64 {
-    let answer = http::get(process.address("admin").await, "/metrics", &[]).await.expect("an answer");
-    let lines = answer.body.lines().filter(|line| line.starts_with(beginning));
-    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
 /// Processor time by process.
@@ -129,22 +121,11 @@ fn shares(cluster: &Cluster, since: &Usage) -> String {
 
 /// What should not be in Redis when nobody waits any more.
 async fn left(redis: &Redis) -> Vec<String> {
-    let mut connection = redis.client().get_multiplexed_async_connection().await.expect("a connection");
-    let streams: Vec<String> = redis::cmd("SCAN")
-        .arg(&["0", "COUNT", "100000", "TYPE", "stream"])
-        .query_async::<(u64, Vec<String>)>(&mut connection)
-        .await
-        .expect("keys")
-        .1;
-    let mut left = Vec::new();
-    for key in &streams {
-        let length: usize = redis::cmd("XLEN").arg(key).query_async(&mut connection).await.expect("a length");
-        let bound = if key.ends_with("members") { MEMBERS } else { 0 };
-        if length > bound {
-            left.push(format!("{key} has {length} entries"));
-        }
-    }
-    let inboxes = streams.iter().filter(|key| key.contains("inbox")).count();
+    let streams = redis.streams().await;
+    let bound = |key: &str| if key.ends_with("members") { MEMBERS } else { 0 };
+    let long = streams.iter().filter(|(key, length)| **length > bound(key));
+    let mut left: Vec<_> = long.map(|(key, length)| format!("{key} has {length} entries")).collect();
+    let inboxes = streams.keys().filter(|key| key.contains("inbox")).count();
     if inboxes > 2 {
         left.push(format!("{inboxes} inboxes of two gateways"));
     }

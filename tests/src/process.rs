@@ -124,6 +124,16 @@ impl Process {
         eventually(&format!("{} to be ready", self.name), ready).await;
     }
 
+    /// The sum of its metrics whose lines begin so.
+    ///
+    /// # Panics
+    /// If it doesn't tell them.
+    pub async fn metric(&self, beginning: &str) -> f64 {
+        let answer = crate::http::get(self.address("admin").await, "/metrics", &[]).await.expect("an answer");
+        let lines = answer.body.lines().filter(|line| line.starts_with(beginning));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
     /// Sends a signal.
     ///
     /// # Panics

@@ -261,3 +261,125 @@ impl fmt::Display for Verdict {
         self.longest.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::plan::Wish, *};
+
+    fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn wait(from: u64, to: u64, ending: Ending, wish: Wish) -> Wait {
+        Wait { wish, asked: at(from), told: Some(at(from)), ended: at(to), ending }
+    }
+
+    fn chat(id: &str, from: u64, to: u64, initiator: bool) -> Chat {
+        let (id, by) = (id.to_owned(), "you".to_owned());
+        Chat { id, began: at(from), ended: at(to), by, initiator, heard: None }
+    }
+
+    /// Who waited, and how.
+    fn waited(waits: impl IntoIterator<Item = Wait>) -> Verdict {
+        let diaries = (1..).zip(waits).map(|(stranger, wait)| Diary {
+            stranger,
+            waits: vec![wait],
+            ..Diary::default()
+        });
+        judge(&diaries.collect::<Vec<_>>())
+    }
+
+    /// The chats of each stranger.
+    fn chatted<const N: usize>(chats: [Vec<Chat>; N]) -> Verdict {
+        let diaries = (1..).zip(chats).map(|(stranger, chats)| Diary { stranger, chats, ..Diary::default() });
+        judge(&diaries.collect::<Vec<_>>())
+    }
+
+    fn speaks(languages: &'static [&'static str]) -> Wish {
+        Wish { languages, ..Wish::default() }
+    }
+
+    fn likes(interest: &'static str, patience: u64) -> Wish {
+        Wish { interests: vec![interest], patience: at(patience), ..Wish::default() }
+    }
+
+    #[test]
+    fn two_who_chat_with_each_other_one_after_the_other_are_fine() {
+        let verdict = chatted([
+            vec![chat("a", 0, 10, true), chat("b", 10, 20, true)],
+            vec![chat("a", 0, 10, false), chat("b", 10, 20, false)],
+        ]);
+        assert_eq!((verdict.pairs, verdict.violations().len()), (2, 0));
+    }
+
+    #[test]
+    fn two_chats_at_once_are_seen_and_chats_of_three_and_of_two_who_do_not_name_each_other() {
+        let doubles = |verdict: Verdict| verdict.doubles.len();
+        let at_once = [vec![chat("a", 0, 10, true), chat("b", 9, 20, true)], vec![chat("a", 0, 10, false)]];
+        assert_eq!(doubles(chatted(at_once)), 1);
+        let three = [true, false, false].map(|initiator| vec![chat("a", 0, 10, initiator)]);
+        assert_eq!(doubles(chatted(three)), 1);
+        let twice = [vec![chat("a", 0, 10, true), chat("a", 10, 20, false)]];
+        assert_eq!(doubles(chatted(twice)), 1);
+        let same_part = [vec![chat("a", 0, 10, true)], vec![chat("a", 0, 10, true)]];
+        assert_eq!(doubles(chatted(same_part)), 1);
+        let heard = |heard| Chat { heard: Some(heard), ..chat("a", 0, 10, true) };
+        assert_eq!(doubles(chatted([vec![heard(2)], vec![chat("a", 0, 10, false)]])), 0);
+        assert_eq!(doubles(chatted([vec![heard(3)], vec![chat("a", 0, 10, false)]])), 1);
+        assert_eq!(doubles(chatted([vec![heard(2)]])), 1);
+    }
+
+    #[test]
+    fn a_chat_that_only_one_was_told_of_needs_a_wish_that_was_taken_back() {
+        let one = Diary { stranger: 1, chats: vec![chat("a", 0, 10, true)], ..Diary::default() };
+        assert_eq!(judge(std::slice::from_ref(&one)).oddities.len(), 1);
+        let taken_back = vec![wait(0, 10, Ending::Cancelled, Wish::default())];
+        let other = Diary { stranger: 2, waits: taken_back, ..Diary::default() };
+        assert_eq!(judge(&[one, other]).oddities.len(), 0);
+    }
+
+    #[test]
+    fn a_wait_counts_from_when_both_would_do_for_each_other() {
+        let in_vain = |one, other| {
+            let waits = [wait(0, 9_000, Ending::Matched, one), wait(1_000, 8_000, Ending::Matched, other)];
+            waited(waits).in_vain
+        };
+        assert_eq!(in_vain(Wish::default(), Wish::default()), at(7_000));
+        assert_eq!(in_vain(speaks(&["de"]), speaks(&["en"])), at(0));
+        assert_eq!(in_vain(speaks(&["de"]), speaks(&["en", "de"])), at(7_000));
+        assert_eq!(in_vain(speaks(&["de"]), speaks(&[])), at(7_000));
+        assert_eq!(in_vain(likes("tea", 3_000), likes("tea", 3_000)), at(7_000));
+        assert_eq!(in_vain(likes("tea", 3_000), Wish::default()), at(5_000));
+        assert_eq!(in_vain(likes("tea", 3_000), likes("chess", 4_000)), at(3_000));
+        let only = Wish { only_interests: true, ..likes("tea", 0) };
+        assert_eq!(in_vain(only, Wish::default()), at(0));
+    }
+
+    #[test]
+    fn one_after_the_other_who_goes_before_one_who_stays_makes_one_long_wait() {
+        let german = || speaks(&["de"]);
+        let waits = [
+            wait(0, 9_000, Ending::Matched, german()),
+            wait(500, 4_000, Ending::Cancelled, german()),
+            wait(3_500, 6_500, Ending::Cancelled, german()),
+            wait(7_000, 9_000, Ending::Cancelled, german()),
+        ];
+        let verdict = waited(waits);
+        assert_eq!((verdict.in_vain, verdict.overlooked.len(), verdict.late), (at(6_000), 1, 4));
+    }
+
+    #[test]
+    fn who_is_left_over_is_overlooked_only_where_another_one_is_who_would_do() {
+        let left = |wish| wait(0, 1_000, Ending::LeftOver, wish);
+        let one_each = [speaks(&["de"]), speaks(&["en"])].map(left);
+        assert!(waited(one_each).overlooked.is_empty());
+        assert_eq!(waited([speaks(&["de"]), speaks(&["de"])].map(left)).overlooked.len(), 1);
+    }
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let sorted: Vec<_> = (1..=200).map(at).collect();
+        assert_eq!([500, 990, 1_000].map(|rank| percentile(&sorted, rank)), [100, 198, 200].map(at));
+        assert_eq!(percentile(&[], 990), Duration::ZERO);
+    }
+}
