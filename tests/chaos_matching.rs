@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use stroll_tests::{
-    chaos::{Diary, Fault, Plan, Timetable, Usage, judge, measure_lag, roam},
+    chaos::{Diary, Fault, Plan, Timetable, Usage, judge, roam, watch_stalls},
     cluster::{Cluster, Settings},
     eventually,
     redis::Redis,
@@ -36,18 +36,17 @@ async fn i1_i2_i4_nobody_is_paired_twice_or_overlooked_while_matchmakers_and_red
     for (number, socket) in (0..).zip(crowd) {
         roaming.spawn(roam(number, of(gateways, number), socket, plan.turns(number), times));
     }
-    let mut lag = JoinSet::new();
-    lag.spawn(measure_lag(times.end));
+    let mut watching = JoinSet::new();
+    watching.spawn(watch_stalls(start, times.end));
     let faults = plan.faults(cluster.matchmakers.len());
     inflict(&mut cluster, start, &faults).await;
     let diaries: Vec<Diary> = roaming.join_all().await;
     let used = Usage::of_machine().percent_since(&before);
-    let verdict = judge(&diaries);
+    let verdict = judge(&diaries, &watching.join_all().await.concat());
     println!("{verdict}");
     println!("matchmakers killed, Redis lost     {}, 1", faults.len() - 1);
     println!("metrics                            {}", counted(&cluster).await);
     println!("processors                         machine {used} %; of one: {}", shares(&cluster, &before));
-    println!("this process was late by up to     {:?}", lag.join_all().await);
     let violations = verdict.violations();
     let first = &violations[..violations.len().min(20)];
     assert!(violations.is_empty(), "{} violations, with {plan:?}: {first:#?}", violations.len());

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::diary::{Chat, Diary, Ending, Wait};
+use super::{
+    diary::{Chat, Diary, Ending, Wait},
+    usage::Stall,
+};
 
 /// I4: longer than this nobody may wait while somebody compatible waits too.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -28,7 +31,8 @@ pub struct Verdict {
     pub told: [Duration; 2],
     /// From `waiting` to `matched`: median, 99th percentile, longest.
     pub waits: [Duration; 3],
-    /// How long somebody waited while somebody compatible waited too, and how many for more than a second.
+    /// How long somebody waited while somebody compatible waited too. Without the times in which the test did not get to run:
+    /// what came then was seen later.
     pub in_vain: Duration,
     /// How many did so for more than a second.
     pub late: usize,
@@ -42,12 +46,15 @@ pub struct Verdict {
     pub oddities: Vec<String>,
     /// `error` frames that made a stranger try again, by code.
     pub refusals: BTreeMap<String, usize>,
+    /// For how long the test did not get to run, in all.
+    pub stalled: Duration,
 }
 
-/// Looks at all diaries together.
+/// Looks at all diaries together, which were written with these stalls.
 #[must_use]
-pub fn judge(diaries: &[Diary]) -> Verdict {
-    let mut verdict = Verdict::default();
+pub fn judge(diaries: &[Diary], stalls: &[Stall]) -> Verdict {
+    let stalled = stalls.iter().map(|(from, to)| *to - *from).sum();
+    let mut verdict = Verdict { stalled, ..Verdict::default() };
     for diary in diaries {
         let stranger = diary.stranger;
         let of = |what: &String| format!("stranger {stranger}: {what}");
@@ -67,7 +74,7 @@ pub fn judge(diaries: &[Diary]) -> Verdict {
     }
     verdict.look_at_chats(diaries);
     verdict.measure(diaries);
-    verdict.look_at_waits(diaries);
+    verdict.look_at_waits(diaries, stalls);
     verdict
 }
 
@@ -128,7 +135,7 @@ impl Verdict {
     }
 
     /// Nobody waits for long while somebody compatible does, and in the end nobody is left who could have met.
-    fn look_at_waits(&mut self, diaries: &[Diary]) {
+    fn look_at_waits(&mut self, diaries: &[Diary], stalls: &[Stall]) {
         let mut waiting: Vec<_> = diaries.iter().flat_map(Waiting::of).collect();
         waiting.sort_by_key(|waiting| waiting.from);
         let longest = waiting.iter().map(Waiting::length).max().unwrap_or_default();
@@ -138,7 +145,7 @@ impl Verdict {
             let others = waiting[first..].iter().take_while(|other| other.from < one.wait.ended);
             let stretch = longest_stretch(others.filter_map(|other| one.could_meet(other)));
             if let Some((from, to)) = stretch {
-                in_vain.push((to - from, from, one));
+                in_vain.push((to - from - within(stalls, from, to), from, one));
             }
         }
         in_vain.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
@@ -217,6 +224,12 @@ fn longest_stretch(times: impl Iterator<Item = (Duration, Duration)>) -> Option<
     stretches.into_iter().max_by_key(|(from, to)| *to - *from)
 }
 
+/// For how long there were stalls from then to then.
+fn within(stalls: &[Stall], from: Duration, to: Duration) -> Duration {
+    let overlap = |stall: &Stall| stall.1.min(to).saturating_sub(stall.0.max(from));
+    stalls.iter().map(overlap).sum()
+}
+
 /// What contradicts that these two were in a chat with each other.
 fn mismatch((one, mine): (u32, &Chat), (other, theirs): (u32, &Chat)) -> Option<String> {
     let heard = |chat: &Chat, by: u32| chat.heard.is_none_or(|heard| heard == by);
@@ -255,6 +268,7 @@ impl fmt::Display for Verdict {
         row(f, "waiting to matched: p50, p99, max", list(&self.waits))?;
         row(f, "max wait with a compatible one", list(&[self.in_vain]))?;
         row(f, "of these over 1 s", self.late.to_string())?;
+        row(f, "the test itself stalled for", list(&[self.stalled]))?;
         row(f, "double pairings", self.doubles.len().to_string())?;
         row(f, "waits over 5 s in vain", self.overlooked.len().to_string())?;
         row(f, "other oddities", self.oddities.len().to_string())?;
@@ -286,13 +300,13 @@ mod tests {
             waits: vec![wait],
             ..Diary::default()
         });
-        judge(&diaries.collect::<Vec<_>>())
+        judge(&diaries.collect::<Vec<_>>(), &[])
     }
 
     /// The chats of each stranger.
     fn chatted<const N: usize>(chats: [Vec<Chat>; N]) -> Verdict {
         let diaries = (1..).zip(chats).map(|(stranger, chats)| Diary { stranger, chats, ..Diary::default() });
-        judge(&diaries.collect::<Vec<_>>())
+        judge(&diaries.collect::<Vec<_>>(), &[])
     }
 
     fn speaks(languages: &'static [&'static str]) -> Wish {
@@ -332,10 +346,10 @@ mod tests {
     #[test]
     fn a_chat_that_only_one_was_told_of_needs_a_wish_that_was_taken_back() {
         let one = Diary { stranger: 1, chats: vec![chat("a", 0, 10, true)], ..Diary::default() };
-        assert_eq!(judge(std::slice::from_ref(&one)).oddities.len(), 1);
+        assert_eq!(judge(std::slice::from_ref(&one), &[]).oddities.len(), 1);
         let taken_back = vec![wait(0, 10, Ending::Cancelled, Wish::default())];
         let other = Diary { stranger: 2, waits: taken_back, ..Diary::default() };
-        assert_eq!(judge(&[one, other]).oddities.len(), 0);
+        assert_eq!(judge(&[one, other], &[]).oddities.len(), 0);
     }
 
     #[test]
@@ -374,6 +388,18 @@ mod tests {
         let one_each = [speaks(&["de"]), speaks(&["en"])].map(left);
         assert!(waited(one_each).overlooked.is_empty());
         assert_eq!(waited([speaks(&["de"]), speaks(&["de"])].map(left)).overlooked.len(), 1);
+    }
+
+    #[test]
+    fn a_time_in_which_the_test_did_not_run_does_not_count_as_waited() {
+        let diaries = [1, 2].map(|stranger| Diary {
+            stranger,
+            waits: vec![wait(0, 9_000, Ending::Matched, Wish::default())],
+            ..Diary::default()
+        });
+        let stalls = [(at(1_000), at(4_000)), (at(8_500), at(11_000))];
+        let verdict = judge(&diaries, &stalls);
+        assert_eq!((verdict.in_vain, verdict.stalled), (at(5_500), at(5_500)));
     }
 
     #[test]

@@ -14,5 +14,5 @@ pub use self::{
     judge::{Verdict, judge},
     plan::{Fault, Plan, Turn, Wish},
     roam::{Timetable, roam},
-    usage::{Usage, measure_lag},
+    usage::{Stall, Usage, watch_stalls},
 };

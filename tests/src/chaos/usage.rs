@@ -10,6 +10,8 @@ use crate::process::Process;
 const TICK_MS: u64 = 10;
 /// How often it is looked how late this process runs.
 const LOOK: Duration = Duration::from_millis(50);
+/// How late is much.
+const STALL: Duration = Duration::from_millis(100);
 
 /// Processor time that was used up to a moment.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +57,18 @@ fn numbers(line: &str) -> Vec<u64> {
     line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-/// How much later than it should this process got to run at worst, until `end`.
-pub async fn measure_lag(end: Instant) -> Duration {
-    let mut worst = Duration::ZERO;
+/// A time in which this process did not get to run, counted from the beginning of the run.
+pub type Stall = (Duration, Duration);
+
+/// When this process ran much later than it should, until `end`.
+pub async fn watch_stalls(start: Instant, end: Instant) -> Vec<Stall> {
+    let mut stalls = Vec::new();
     while Instant::now() < end {
         let due = Instant::now() + LOOK;
         tokio::time::sleep_until(due).await;
-        worst = worst.max(due.elapsed());
+        if due.elapsed() >= STALL {
+            stalls.push((due - start, start.elapsed()));
+        }
     }
-    worst
+    stalls
 }
