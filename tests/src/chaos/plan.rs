@@ -6,6 +6,8 @@ use chassis::Random;
 
 /// Between two kills of a matchmaker. The first comes after half of it.
 const KILL_EVERY: Duration = Duration::from_secs(5);
+/// From a kill to the loss of Redis. It takes less to get over that one.
+const REDIS_AFTER: Duration = Duration::from_millis(3_500);
 /// What some of the strangers like. Few, so that they meet over them.
 const INTERESTS: [&str; 4] = ["tea", "chess", "gardens", "trains"];
 /// What the strangers speak, with a weight each. Most name none.
@@ -80,8 +82,8 @@ impl Plan {
         }
     }
 
-    /// What goes wrong and when: one of `matchmakers` is killed every five seconds, in turn; and in the middle, between two of
-    /// these, Redis.
+    /// What goes wrong and when: one of `matchmakers` is killed every five seconds, in turn; and about the middle, when the cluster
+    /// has had the time to get over one of these, Redis.
     #[must_use]
     pub fn faults(&self, matchmakers: usize) -> Vec<(Duration, Fault)> {
         let first = usize::try_from(self.seed % 1_000).unwrap_or_default();
@@ -89,8 +91,9 @@ impl Plan {
         let kills = times.take_while(|at| *at < self.duration).enumerate();
         let mut faults: Vec<_> =
             kills.map(|(nth, at)| (at, Fault::KillMatchmaker((first + nth) % matchmakers))).collect();
-        let middle = KILL_EVERY * u32::try_from(faults.len() / 2).unwrap_or_default();
-        faults.push((middle, Fault::LoseRedis));
+        if let Some((at, _)) = faults.get(faults.len().saturating_sub(1) / 2) {
+            faults.push((*at + REDIS_AFTER, Fault::LoseRedis));
+        }
         faults.sort_by_key(|(at, _)| *at);
         faults
     }
@@ -176,7 +179,7 @@ mod tests {
         assert_eq!(faults.len(), 13);
         assert_eq!(faults[0], (Duration::from_millis(2_500), Fault::KillMatchmaker(1)));
         assert_eq!(faults[1], (Duration::from_millis(7_500), Fault::KillMatchmaker(2)));
-        assert_eq!(faults[6], (Duration::from_secs(30), Fault::LoseRedis));
+        assert_eq!(faults[6], (Duration::from_secs(31), Fault::LoseRedis));
         assert_eq!(faults[12], (Duration::from_millis(57_500), Fault::KillMatchmaker(0)));
     }
 

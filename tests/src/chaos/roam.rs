@@ -18,8 +18,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long `ended` may take after `leave`, and `idle` after `cancel`.
 const ECHO: Duration = Duration::from_secs(10);
-/// The last find comes within so long after the faults are over.
+/// The last finds are spread over so long after the faults are over.
 const LAST_FINDS: Duration = Duration::from_secs(2);
+/// Whoever is busy for so long after that looks for nobody any more: nobody is to be there for a moment only when all go.
+const TOO_LATE: Duration = Duration::from_secs(4);
 /// How long the last chat lasts.
 const LAST_STAY: Duration = Duration::from_millis(500);
 /// How long to wait after an `error` that does not say it, and after a lost socket.
@@ -81,10 +83,10 @@ impl Roamer {
     /// One wish, however often it has to be told, and its chat.
     async fn turn(&mut self, turn: &Turn, mut begin: Instant, is_last: bool) {
         loop {
-            self.idle(begin.min(self.times.end)).await;
-            if Instant::now() >= self.times.end {
+            if begin >= self.times.last + TOO_LATE {
                 return;
             }
+            self.idle(begin).await;
             let cancels_after = turn.cancels_after.filter(|_| !is_last);
             match self.find(&turn.wish, cancels_after).await {
                 Found::Chat(matched) => {
