@@ -44,6 +44,8 @@ pub struct Settings {
     pub environment: Vec<(&'static str, String)>,
     /// The relays' own secret, in place of the cluster's.
     pub relay_secret: Option<&'static str>,
+    /// Matchmakers beyond the two.
+    pub more_matchmakers: usize,
 }
 
 /// Two processes of each service, and a Redis.
@@ -90,7 +92,7 @@ impl Cluster {
             cluster.moderation.push(process);
         }
         let moderation = urls(&cluster.moderation).await;
-        for _ in 0..2 {
+        for _ in 0..2 + cluster.settings.more_matchmakers {
             let process = cluster.start_matchmaker(&moderation);
             cluster.matchmakers.push(process);
         }
@@ -128,8 +130,20 @@ impl Cluster {
     /// One more matchmaker.
     #[must_use]
     pub fn start_matchmaker(&self, moderation: &str) -> Process {
+        self.start_matchmaker_at("127.0.0.1:0", moderation)
+    }
+
+    /// Kills a matchmaker, by its number, and starts another one at its address.
+    pub async fn replace_matchmaker(&mut self, number: usize) {
+        let moderation = urls(&self.moderation).await;
+        let address = self.matchmakers[number].address("grpc").await.to_string();
+        self.matchmakers[number].kill().await;
+        self.matchmakers[number] = self.start_matchmaker_at(&address, &moderation);
+    }
+
+    fn start_matchmaker_at(&self, listen: &str, moderation: &str) -> Process {
         let redis = self.redis.url();
-        let arguments = ["--listen", "127.0.0.1:0", "--redis-url", &redis, "--moderation", moderation];
+        let arguments = ["--listen", listen, "--redis-url", &redis, "--moderation", moderation];
         self.start_process("stroll-matchmaker", &arguments, SECRET)
     }
 

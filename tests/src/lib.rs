@@ -9,6 +9,7 @@
 )]
 
 pub mod browser;
+pub mod chaos;
 pub mod cluster;
 pub mod http;
 pub mod process;

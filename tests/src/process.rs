@@ -76,6 +76,12 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
+    /// Its id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// All that it has logged so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -116,6 +122,16 @@ impl Process {
             (answer.status == 200).then_some(())
         };
         eventually(&format!("{} to be ready", self.name), ready).await;
+    }
+
+    /// The sum of its metrics whose lines begin so.
+    ///
+    /// # Panics
+    /// If it doesn't tell them.
+    pub async fn metric(&self, beginning: &str) -> f64 {
+        let answer = crate::http::get(self.address("admin").await, "/metrics", &[]).await.expect("an answer");
+        let lines = answer.body.lines().filter(|line| line.starts_with(beginning));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// Sends a signal.

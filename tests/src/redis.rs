@@ -1,6 +1,6 @@
 //! A real Redis.
 
-use std::{net::SocketAddr, process::Stdio};
+use std::{collections::BTreeMap, net::SocketAddr, process::Stdio};
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -97,6 +97,22 @@ impl Redis {
             dump.push_str(&format!("{entries:?}\n"));
         }
         dump
+    }
+
+    /// Its streams, and how long each is.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn streams(&self) -> BTreeMap<String, usize> {
+        let mut connection = self.client().get_multiplexed_async_connection().await.expect("a connection");
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.expect("keys");
+        let mut streams = BTreeMap::new();
+        for key in keys {
+            let length = redis::cmd("XLEN").arg(&key).query_async::<usize>(&mut connection).await;
+            // What is no stream has no such length.
+            streams.extend(length.ok().map(|length| (key, length)));
+        }
+        streams
     }
 }
 

@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::CloseFrame},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest as _,
+        protocol::{CloseFrame, WebSocketConfig},
+    },
 };
 
 use crate::PATIENCE;
@@ -35,7 +39,9 @@ impl Stranger {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let stream = chassis::net::Net::Host.connect(gateway).await?;
-        let (socket, response) = client_async(request, stream).await?;
+        // There may be thousands of them.
+        let config = WebSocketConfig::default().read_buffer_size(4096);
+        let (socket, response) = client_async_with_config(request, stream, Some(config)).await?;
         assert_eq!(response.headers()["sec-websocket-protocol"], "stroll.v1");
         Ok(Self { socket, session: String::new(), resume: String::new(), sent: 0, seen: 0 })
     }
