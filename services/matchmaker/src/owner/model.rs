@@ -51,6 +51,8 @@ const LEASE: Duration = Duration::from_millis(1);
 /// Nobody in the model is patient for longer, in milliseconds. Being overdue and a seat that nobody takes come on top.
 const MAX_PATIENCE: u64 = 10_000;
 const ATTACH_TIMEOUT: u64 = 5_000;
+/// How long a committed pairing may lie undelivered, in milliseconds.
+const LONGEST_DELIVERY: u64 = 5_000;
 
 /// What can happen.
 #[derive(Clone, Debug)]
@@ -216,6 +218,8 @@ struct World<S> {
     context: Context,
     shard: Shard,
     now: u64,
+    /// When all that was committed had been delivered.
+    delivered: u64,
     replicas: Vec<Owner>,
     sessions: Vec<Session>,
     /// Up to where each gateway has read, and of which generation.
@@ -283,6 +287,7 @@ impl<S: Store> StateMachineTest for World<S> {
         Self {
             shard: Shard::named("text.main.0").expect("a shard"),
             now: context.clock.unix_ms(),
+            delivered: context.clock.unix_ms(),
             replicas: (0..REPLICAS).map(|_| Owner::default()).collect(),
             sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
             read: (0..GATEWAYS).map(|_| (EntryId::default(), generation.clone())).collect(),
@@ -490,6 +495,12 @@ impl<S: Store> World<S> {
     /// Time passes for all, and who has taken a seat for too long alone goes.
     async fn pass(&mut self, ms: u64) {
         self.now += ms;
+        // What is committed is delivered within seconds, by whoever is there.
+        if self.now >= self.delivered + LONGEST_DELIVERY {
+            while self.dispatch(true, Until::Settled).await > 0 {}
+            while self.dispatch(false, Until::Settled).await > 0 {}
+            self.delivered = self.now;
+        }
         for replica in &mut self.replicas {
             if let Some(own) = &mut replica.own {
                 own.round.on_time(self.now);

@@ -24,6 +24,10 @@ use crate::{
 /// somebody where many arrive, and short enough for two who are alone to meet within a second (I4).
 pub(super) const MOVES_AFTER_MS: u64 = 300;
 
+/// How long it stays in the stream that a ticket was withdrawn which is not here, in milliseconds: it may be on its way, and
+/// arrive only when another owner has taken over. Longer than that takes.
+const WITHDRAWN_KEPT_MS: u64 = 10_000;
+
 /// What an owner has in hand.
 pub(super) struct Round {
     shard: Shard,
@@ -36,6 +40,8 @@ pub(super) struct Round {
     moving: VecDeque<(u64, EntryId)>,
     /// The shard is about to be no more: everybody goes at once.
     closing: bool,
+    /// Entries of withdrawals that are kept for a while, and until when.
+    withdrawn: VecDeque<(u64, EntryId)>,
     absent: Absent,
     /// Gateways of tickets, and those of them that were not told of yet.
     gateways: HashSet<Arc<str>>,
@@ -74,6 +80,7 @@ impl Round {
             oldest: Oldest::default(),
             moving: VecDeque::new(),
             closing: false,
+            withdrawn: VecDeque::new(),
             absent: Absent::default(),
             gateways: HashSet::new(),
             new_gateways: Vec::new(),
@@ -84,12 +91,13 @@ impl Round {
     /// Takes in an entry of the shard's stream at `now` (milliseconds since the Unix epoch).
     pub(super) fn take_in(&mut self, entry: Entry, now: u64, is_banned: impl Fn(&Ticket) -> bool) {
         match entry.kind {
-            EntryKind::Withdrawn(ticket) => {
-                let ticket = self.index.remove_by_id(ticket, now);
-                self.left(ticket.as_ref(), now);
-                self.finished.extend(ticket.map(|ticket| ticket.entry));
-                self.finished.push(entry.id);
-            }
+            EntryKind::Withdrawn(ticket) => match self.index.remove_by_id(ticket, now) {
+                Some(ticket) => {
+                    self.history.left(&ticket, now);
+                    self.finished.extend([ticket.entry, entry.id]);
+                }
+                None => self.withdrawn.push_back((now.saturating_add(WITHDRAWN_KEPT_MS), entry.id)),
+            },
             EntryKind::Unreadable => self.drop(entry.id, Dropped::Unreadable),
             EntryKind::Ticket(ticket) => {
                 let parsed = v1::Ticket::decode(ticket).ok();
@@ -104,6 +112,10 @@ impl Round {
 
     /// Looks again for those whose time for something has come, and lets those go who have waited here long enough.
     pub(super) fn on_time(&mut self, now: u64) {
+        while let Some((_, entry)) = self.withdrawn.front().copied().filter(|(at, _)| *at <= now) {
+            self.withdrawn.pop_front();
+            self.finished.push(entry);
+        }
         let met = self.index.widen(now);
         self.meet(met);
         while let Some((_, entry)) = self.moving.front().copied().filter(|(at, _)| *at <= now || self.closing)
@@ -125,8 +137,9 @@ impl Round {
 
     /// When [`Round::on_time`] has something to do next, in milliseconds since the Unix epoch.
     pub(super) fn next_time(&self) -> Option<u64> {
+        let withdrawn = self.withdrawn.front().map(|(at, _)| *at);
         let moving = self.moving.front().map(|(at, _)| if self.closing { 0 } else { *at });
-        self.index.next_widening().into_iter().chain(moving).min()
+        self.index.next_widening().into_iter().chain(moving).chain(withdrawn).min()
     }
 
     /// Whether the shard is about to be no more.
@@ -240,7 +253,8 @@ impl Round {
 
     /// Whether there is nothing in hand.
     pub(super) fn is_empty(&self) -> bool {
-        self.index.is_empty() && self.steps.is_empty() && self.finished.is_empty()
+        let withdrawn = self.withdrawn.is_empty() && self.finished.is_empty();
+        withdrawn && self.index.is_empty() && self.steps.is_empty()
     }
 
     /// What others are told of the shard.
@@ -292,12 +306,6 @@ impl Round {
 
     fn meet(&mut self, met: Vec<Match>) {
         self.steps.extend(met.into_iter().map(Box::new).map(Step::Meet));
-    }
-
-    fn left(&mut self, ticket: Option<&Ticket>, now: u64) {
-        if let Some(ticket) = ticket {
-            self.history.left(ticket, now);
-        }
     }
 
     fn drop(&mut self, entry: EntryId, reason: Dropped) {
@@ -456,8 +464,12 @@ mod tests {
         }
         round.take_in(entry(2), 100, |_| false);
         let batch = round.next_batch(10, 100, |_| false).expect("deletions");
-        assert_eq!(batch.finished, [id(1), id(7), id(8), id(2)]);
+        assert_eq!(batch.finished, [id(1), id(7), id(2)]);
         assert_eq!(round.waiting(), 0);
+        // The next owner has to know it too, if the ticket arrives only then.
+        assert_eq!(round.next_time(), Some(100 + WITHDRAWN_KEPT_MS));
+        round.on_time(100 + WITHDRAWN_KEPT_MS);
+        assert_eq!(round.next_batch(10, 100, |_| false).expect("a deletion").finished, [id(8)]);
     }
 
     #[test]
