@@ -1,7 +1,7 @@
 //! Chaos with a seed: what strangers do, what is killed and when, what the strangers saw, and whether that was right.
 //!
-//! A [`Plan`] says from one number what each stranger wants and what happens to the cluster. Each stranger [`roam`]s and keeps a
-//! [`Diary`]; [`judge`] looks at all diaries together. Times are counted from the beginning of the run.
+//! A [`Plan`] says from one number what each stranger wants and what happens to the cluster. Each stranger [`roam()`]s and keeps a
+//! [`Diary`]; [`judge()`] looks at all diaries together. Times are counted from the beginning of the run.
 
 mod diary;
 mod judge;
