@@ -33,7 +33,7 @@ pub(crate) async fn explain(
         Some(id.map_err(|_| Error::Invalid("a ticket's id has 16 bytes, or it is empty"))?)
     };
     let mut waiting = Vec::new();
-    for number in 0..replica.store.shards().max(1) {
+    for number in 0..replica.store.shards(&first).max(1) {
         read(replica, &first.sibling(number), &mut waiting).await?;
     }
     let asked = waiting.iter().filter(|(_, ticket)| wanted.is_none_or(|wanted| wanted == ticket.id));

@@ -56,7 +56,7 @@ impl Replica {
         let bans =
             config.moderation.map(|moderation| Bans::follow(context, Channel::new(context, moderation)));
         Self {
-            store: Store::new(Arc::clone(&pool), metrics.clone(), context),
+            store: Store::new(Shard::firsts(&config.sections), Arc::clone(&pool), metrics.clone(), context),
             members: Members::new(
                 id.clone(),
                 config.matching.shards.get(),
@@ -105,8 +105,8 @@ impl Replica {
         let mut counts = self.store.shard_counts();
         let mut owners = Owners::default();
         loop {
-            let count = *counts.borrow_and_update();
-            for first in Shard::firsts(&self.sections) {
+            let counts_now = counts.borrow_and_update().clone();
+            for (first, count) in counts_now {
                 for shard in (0..count).map(|number| first.sibling(number)) {
                     owners.start(&shard, || {
                         self.context.tasks.spawn("shard owner", owner::run(Arc::clone(&self), shard.clone()))

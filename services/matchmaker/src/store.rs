@@ -3,16 +3,22 @@
 //! A store that goes away later takes nothing of this process with it: readiness stays, so that gateways keep their watches and
 //! hear of it as soon as it is back. What can't be done meanwhile is refused call by call.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chassis::{Condition, Context};
+use futures_util::future::try_join_all;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
 
-use crate::{Error, error::Result, metrics::Metrics, pool::Pool};
+use crate::{
+    Error,
+    error::Result,
+    metrics::Metrics,
+    pool::{Pool, Shard},
+};
 
 /// How often the store is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -25,15 +31,21 @@ pub(crate) struct Store {
     metrics: Metrics,
     ready: Condition,
     generation: watch::Sender<Option<String>>,
-    /// How many shards of each pool may hold tickets.
-    shards: watch::Sender<u32>,
+    /// The first shard of each pool, and how many the pool has that may hold tickets.
+    shards: watch::Sender<BTreeMap<Shard, u32>>,
 }
 
 impl Store {
     /// Nothing is known yet, and the process is not ready.
-    pub(crate) fn new(pool: Arc<dyn Pool>, metrics: Metrics, context: &Context) -> Self {
+    pub(crate) fn new(
+        pools: impl Iterator<Item = Shard>,
+        pool: Arc<dyn Pool>,
+        metrics: Metrics,
+        context: &Context,
+    ) -> Self {
         let ready = context.readiness.condition(pool.name(), "waiting for the store");
-        Self { pool, metrics, ready, generation: watch::channel(None).0, shards: watch::channel(0).0 }
+        let shards = watch::channel(pools.map(|first| (first, 0)).collect()).0;
+        Self { pool, metrics, ready, generation: watch::channel(None).0, shards }
     }
 
     /// The store's generation, once it is known.
@@ -46,30 +58,31 @@ impl Store {
         self.generation.subscribe()
     }
 
-    /// How many shards of each pool may hold tickets, as far as it is known.
-    pub(crate) fn shards(&self) -> u32 {
-        *self.shards.borrow()
+    /// How many shards of the pool that begins with `first` may hold tickets, as far as it is known.
+    pub(crate) fn shards(&self, first: &Shard) -> u32 {
+        self.shards.borrow().get(first).copied().unwrap_or_default()
     }
 
     /// Changes with that.
-    pub(crate) fn shard_counts(&self) -> watch::Receiver<u32> {
+    pub(crate) fn shard_counts(&self) -> watch::Receiver<BTreeMap<Shard, u32>> {
         self.shards.subscribe()
     }
 
-    /// The last of so many shards is closed.
-    pub(crate) async fn shard_closed(&self, shards: u32) -> Result<()> {
-        self.pool.shard_closed(shards).await?;
-        self.shards.send_if_modified(|known| {
-            let closed = *known == shards;
-            *known -= u32::from(closed);
-            closed
-        });
-        Ok(())
+    /// A shard is closed.
+    pub(crate) async fn shard_closed(&self, shard: &Shard) -> Result<()> {
+        self.pool.shard_closed(shard).await?;
+        self.count_shards_of(&shard.sibling(0), 0).await
     }
 
     async fn count_shards(&self, wanted: u32) -> Result<()> {
-        let shards = self.pool.shards(wanted).await?;
-        self.shards.send_if_modified(|known| std::mem::replace(known, shards) != shards);
+        let firsts: Vec<_> = self.shards.borrow().keys().cloned().collect();
+        try_join_all(firsts.iter().map(|first| self.count_shards_of(first, wanted))).await?;
+        Ok(())
+    }
+
+    async fn count_shards_of(&self, first: &Shard, wanted: u32) -> Result<()> {
+        let shards = self.pool.shards(first, wanted).await?;
+        self.shards.send_if_modified(|known| known.insert(first.clone(), shards) != Some(shards));
         Ok(())
     }
 

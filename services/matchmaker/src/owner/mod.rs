@@ -126,7 +126,7 @@ impl Owner {
     async fn win(&self) -> Option<(Epoch, Instant)> {
         let Replica { context, pool, store, members, id, lease, .. } = &*self.replica;
         loop {
-            if store.shards() <= self.shard.number() {
+            if store.shards(&self.first) <= self.shard.number() {
                 return None;
             }
             if members.should_own(&self.shard) {
@@ -175,7 +175,7 @@ impl Owner {
             Ok(false) => pool.release(&self.shard, epoch).await,
             Ok(true) => {
                 info!(shard = %self.shard, "removed a shard");
-                store.shard_closed(self.shard.number() + 1).await
+                store.shard_closed(&self.shard).await
             }
             Err(error) => Err(error),
         };
@@ -327,7 +327,7 @@ impl Owner {
     }
 
     fn is_last_to_close(&self) -> bool {
-        self.is_closing() && self.shard.number() + 1 == self.replica.store.shards()
+        self.is_closing() && self.shard.number() + 1 == self.replica.store.shards(&self.first)
     }
 
     /// The next batch's commit, if there is anything to commit and a relay for it.

@@ -32,7 +32,7 @@ pub struct Memory {
 #[derive(Default)]
 struct State {
     generation: Option<String>,
-    shard_count: u32,
+    shard_counts: BTreeMap<String, u32>,
     shards: BTreeMap<Shard, Slice>,
     inboxes: BTreeMap<String, Inbox>,
     members: Log<Bytes>,
@@ -205,17 +205,19 @@ impl Pool for Memory {
         })
     }
 
-    async fn shards(&self, wanted: u32) -> Result<u32> {
+    async fn shards(&self, first: &Shard, wanted: u32) -> Result<u32> {
         Ok(self.with(|state| {
-            state.shard_count = state.shard_count.max(wanted);
-            state.shard_count
+            let shards = state.shard_counts.entry(first.pool().to_owned()).or_default();
+            *shards = wanted.max(*shards);
+            *shards
         }))
     }
 
-    async fn shard_closed(&self, shards: u32) -> Result<()> {
+    async fn shard_closed(&self, shard: &Shard) -> Result<()> {
         self.with(|state| {
-            if state.shard_count == shards {
-                state.shard_count -= 1;
+            let shards = state.shard_counts.get_mut(shard.pool());
+            if let Some(shards) = shards.filter(|shards| **shards == shard.number() + 1) {
+                *shards -= 1;
             }
         });
         Ok(())

@@ -188,11 +188,11 @@ pub trait Pool: Send + Sync + 'static {
     /// `Fenced` if `epoch` is not the shard's last.
     async fn close(&self, shard: &Shard, epoch: Epoch) -> Result<bool>;
 
-    /// How many shards of each pool may hold tickets, and from now on at least `wanted`.
-    async fn shards(&self, wanted: u32) -> Result<u32>;
+    /// How many shards of the pool that begins with `first` may hold tickets, and from now on at least `wanted`.
+    async fn shards(&self, first: &Shard, wanted: u32) -> Result<u32>;
 
-    /// The last of so many shards is closed: there is one less, unless that has changed.
-    async fn shard_closed(&self, shards: u32) -> Result<()>;
+    /// A shard is closed: if it was its pool's last, there is one less.
+    async fn shard_closed(&self, shard: &Shard) -> Result<()>;
 
     /// Entries after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
     async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>>;

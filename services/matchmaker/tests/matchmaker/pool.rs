@@ -271,12 +271,18 @@ async fn a_shard_opens_with_its_first_owner_and_is_removed_when_it_holds_nothing
 
 async fn shards_are_counted_up_by_anybody_and_down_one_by_one(store: Store) {
     let other = store.other();
-    assert_eq!(store.pool.shards(2).await.expect("an answer"), 2);
-    assert_eq!(other.shards(4).await.expect("an answer"), 4);
-    assert_eq!(store.pool.shards(1).await.expect("an answer"), 4);
+    let first = shard();
+    assert_eq!(store.pool.shards(&first, 2).await.expect("an answer"), 2);
+    assert_eq!(other.shards(&first, 4).await.expect("an answer"), 4);
+    assert_eq!(store.pool.shards(&first, 1).await.expect("an answer"), 4);
+    assert_eq!(
+        store.pool.shards(&named("video.main.0"), 1).await.expect("an answer"),
+        1,
+        "each pool has its own"
+    );
     for _ in 0..2 {
-        other.shard_closed(4).await.expect("an answer");
-        assert_eq!(store.pool.shards(1).await.expect("an answer"), 3, "the same one is closed once");
+        other.shard_closed(&named("text.main.3")).await.expect("an answer");
+        assert_eq!(store.pool.shards(&first, 1).await.expect("an answer"), 3, "the same one is closed once");
     }
 }
 

@@ -52,9 +52,9 @@ impl Keys {
         format!("{}generation", self.prefix)
     }
 
-    /// A string: how many shards of each pool may hold tickets.
-    pub(super) fn shards(&self) -> String {
-        format!("{}shards", self.prefix)
+    /// A string: how many shards of this one's pool may hold tickets.
+    pub(super) fn shards(&self, shard: &Shard) -> String {
+        format!("{}shards:{}", self.prefix, shard.pool())
     }
 
     /// A string with a time to live: where a chat went.

@@ -228,14 +228,14 @@ impl Pool for Redis {
         closed.ok_or(Error::Fenced)
     }
 
-    async fn shards(&self, wanted: u32) -> Result<u32> {
-        let mut script = self.scripts.shards.key(self.keys.shards());
+    async fn shards(&self, first: &Shard, wanted: u32) -> Result<u32> {
+        let mut script = self.scripts.shards.key(self.keys.shards(first));
         self.connections.invoke(script.arg(wanted)).await
     }
 
-    async fn shard_closed(&self, shards: u32) -> Result<()> {
-        let mut script = self.scripts.shard_closed.key(self.keys.shards());
-        self.connections.invoke(script.arg(shards)).await
+    async fn shard_closed(&self, shard: &Shard) -> Result<()> {
+        let mut script = self.scripts.shard_closed.key(self.keys.shards(shard));
+        self.connections.invoke(script.arg(shard.number() + 1)).await
     }
 
     async fn read_tickets(&self, shard: &Shard, after: EntryId, wait: Duration) -> Result<Vec<Entry>> {

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Raises how many shards of each pool may hold tickets.
+-- Raises how many shards of a pool may hold tickets.
 -- KEYS[1] how many (string)
 -- ARGV[1] how many there are at least
 -- Returns how many there are.
