@@ -19,8 +19,9 @@ const PREFIX: &str = "stroll:v1:";
 /// Bounds of the lease. A shorter one would be lost to a busy moment, a longer one would leave strangers waiting.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 const LONGEST_LEASE: Duration = Duration::from_secs(60);
-/// Bounds of how long a gateway's tickets are kept. It has to be noticed first, and its inbox lives as long.
-const SHORTEST_KEPT: Duration = Duration::from_secs(6);
+/// Bounds of how long a gateway's tickets are kept. Gateways put theirs in again when they had no watch for 20 s, so that they must
+/// not be dropped before; and an inbox lives as long.
+const SHORTEST_KEPT: Duration = Duration::from_secs(30);
 const LONGEST_KEPT: Duration = Duration::from_secs(3600);
 const DEFAULT_POOL_SIZE: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 
@@ -101,7 +102,7 @@ impl Matching {
             problems.push(format!("--shards has to be at most {}", pool::MAX_SHARDS));
         }
         if !(SHORTEST_KEPT..=LONGEST_KEPT).contains(&self.gateway_kept) {
-            problems.push("--gateway-kept has to be from 6s to 1h".to_owned());
+            problems.push("--gateway-kept has to be from 30s to 1h".to_owned());
         }
         problems.extend(self.questions().err().map(|error| format!("--questions: {error:#}")));
         problems

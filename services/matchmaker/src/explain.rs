@@ -3,7 +3,10 @@
 //! Any replica answers, by reading the pool from the store as an owner does, so that the answer is what is there and not what
 //! somebody believes. It reads the whole pool, which is for people to ask now and then, not for a dashboard.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use chassis::id::TicketId;
 use prost::Message as _;
@@ -61,6 +64,7 @@ pub(crate) async fn explain(
 
 /// Adds a shard's tickets, each id once.
 async fn read(replica: &Replica, shard: &Shard, waiting: &mut Vec<(Shard, Ticket)>) -> Result<()> {
+    let mut seen: HashSet<_> = waiting.iter().map(|(_, ticket)| ticket.id).collect();
     let mut after = EntryId::default();
     loop {
         let entries = replica.pool.read_tickets(shard, after, Duration::ZERO).await?;
@@ -69,7 +73,10 @@ async fn read(replica: &Replica, shard: &Shard, waiting: &mut Vec<(Shard, Ticket
         for entry in entries {
             let EntryKind::Ticket(ticket) = entry.kind else { continue };
             let Ok(ticket) = v1::Ticket::decode(ticket) else { continue };
-            waiting.extend(Ticket::parse(entry.id, ticket).ok().map(|ticket| (shard.clone(), ticket)));
+            let Ok(ticket) = Ticket::parse(entry.id, ticket) else { continue };
+            if seen.insert(ticket.id) {
+                waiting.push((shard.clone(), ticket));
+            }
         }
     }
 }

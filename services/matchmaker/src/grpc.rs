@@ -24,6 +24,7 @@ use crate::{
     explain::explain,
     matching::{self, Kind, Ticket, Wish},
     members::Member,
+    owner::MOVES_AFTER_MS,
     placement,
     pool::{EntryId, Shard},
     replica::Replica,
@@ -168,9 +169,12 @@ fn take(replica: &Replica, mut ticket: v1::Ticket) -> Result<Taken> {
     let content = Bytes::from(ticket.encode_to_vec());
     let ticket = Ticket::parse(EntryId::default(), ticket)?;
     let first = first.ok_or(Error::Invalid("there is no such section"))?;
+    let waited = replica.context.clock.unix_ms().saturating_sub(ticket.since_unix_ms);
     let shard = match ticket.wish {
         // Two who look for each other have to look in the same one.
         Wish::Again(_) => first,
+        // It would have gone there by now; and if it is put in again, it is there already.
+        _ if waited > MOVES_AFTER_MS => first,
         _ => first.of_ticket(ticket.id, replica.shards),
     };
     Ok(Taken { shard, kind: Kind::of(&ticket), content })
@@ -217,8 +221,8 @@ async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelRespo
     let ticket = ticket.map_err(|_| Error::Invalid("a ticket's id has 16 bytes"))?;
     let cancelled = replica.pool.cancel(&shard, entry, ticket).await?;
     if !cancelled && !shard.is_first() {
-        // It may have gone there, where it has another entry.
-        replica.pool.cancel(&shard.sibling(0), entry, ticket).await?;
+        // It may have gone there. Its entry there is another one, and this one may be another's: only its id says which.
+        replica.pool.cancel(&shard.sibling(0), EntryId::default(), ticket).await?;
     }
     Ok(CancelResponse { cancelled })
 }

@@ -75,7 +75,9 @@ impl Session {
     pub(super) fn stop_waiting(&mut self) -> Vec<Effect> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => Vec::new(),
-            State::Waiting(waiting) => vec![Effect::Forget(waiting.wanted.ticket, waiting.place)],
+            State::Waiting(waiting) => {
+                vec![Effect::Forget(waiting.wanted.ticket, waiting.place.or(waiting.old_place))]
+            }
             State::Attaching(attaching) => {
                 let forget = Effect::Forget(attaching.wanted.ticket, None);
                 vec![forget, Effect::Relay(ToRelay::Leave(Leave::default())), Effect::DropSeat]

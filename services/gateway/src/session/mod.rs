@@ -157,6 +157,8 @@ enum State {
 struct Waiting {
     wanted: Wanted,
     place: Option<Place>,
+    /// Where it lay before it was put in again.
+    old_place: Option<Place>,
     no_shows: u32,
     /// How long those who meet anybody have waited lately, where it is known.
     anybody_estimate_ms: Option<u64>,
@@ -177,6 +179,8 @@ struct Chatting {
     pairing: Pairing,
     section: Section,
     delivery: Delivery,
+    /// To a spy: the last number of each stranger's that it was shown.
+    watched: [u64; 2],
     typing: bool,
 }
 

@@ -53,8 +53,13 @@ impl Session {
         };
         let Attaching { wanted, pairing, .. } = *attaching;
         let section = wanted.find.section;
-        let chatting =
-            Chatting { pairing: pairing.clone(), section, delivery: Delivery::default(), typing: false };
+        let chatting = Chatting {
+            pairing: pairing.clone(),
+            section,
+            delivery: Delivery::default(),
+            watched: [0; 2],
+            typing: false,
+        };
         self.state = State::Chatting(Box::new(chatting));
         self.past = None;
         let matched = Effect::Matched { pairing: Box::new(pairing), since_unix_ms: wanted.since_unix_ms };
@@ -77,8 +82,12 @@ impl Chatting {
         let spy = self.pairing.role == Role::Spy;
         match body {
             FromRelay::Message(message) => {
-                // A spy sees two senders with a count each, which it need not acknowledge.
-                if !spy && !self.delivery.incoming(message.seq) {
+                let is_new = if spy {
+                    self.is_new_to_spy(message.from, message.seq)
+                } else {
+                    self.delivery.incoming(message.seq)
+                };
+                if !is_new {
                     return Vec::new();
                 }
                 let from = from(spy, message.from);
@@ -103,6 +112,15 @@ impl Chatting {
             FromRelay::Reported(reported) => vec![report_answer(reported.case, reported.retry)],
             FromRelay::Started(_) | FromRelay::Refused(_) | FromRelay::Ended(_) => Vec::new(),
         }
+    }
+
+    /// A spy sees two senders with a count each, which it need not acknowledge. What it missed stays missing; nothing comes
+    /// twice.
+    fn is_new_to_spy(&mut self, from: u32, seq: u64) -> bool {
+        let watched = &mut self.watched[usize::from(from > 1)];
+        let is_new = seq > *watched;
+        *watched = seq.max(*watched);
+        is_new
     }
 
     fn signal(&mut self, seq: u64, data: &[u8]) -> Vec<Effect> {

@@ -77,7 +77,13 @@ impl Session {
             met_lately: self.memory.met_lately(env.now_ms).map(|met| met.stranger).collect(),
             blocked: self.memory.blocked().collect(),
         };
-        let waiting = Waiting { wanted: wanted.clone(), place: None, no_shows, anybody_estimate_ms: None };
+        let waiting = Waiting {
+            wanted: wanted.clone(),
+            place: None,
+            old_place: None,
+            no_shows,
+            anybody_estimate_ms: None,
+        };
         self.state = State::Waiting(Box::new(waiting));
         Effect::Enqueue(Box::new(wanted))
     }
@@ -134,7 +140,8 @@ impl Session {
             State::Waiting(waiting)
                 if waiting.place.as_ref().is_some_and(|place| is_lost(&place.generation)) =>
             {
-                waiting.place = None;
+                // The old one may still be there, and is taken out with the new one.
+                waiting.old_place = waiting.place.take();
                 vec![Effect::Enqueue(Box::new(waiting.wanted.clone()))]
             }
             _ => Vec::new(),

@@ -174,6 +174,16 @@ impl Index {
         entries
     }
 
+    /// Some of those who wait.
+    pub(crate) fn some(&self, most: usize) -> impl Iterator<Item = &Ticket> {
+        self.waiting.values().take(most).map(|waiting| &waiting.ticket)
+    }
+
+    /// Whether the ticket is or was here, by whatever entry.
+    pub(crate) fn knows(&self, ticket: &Ticket) -> bool {
+        self.known.contains_key(&ticket.id)
+    }
+
     /// Takes out all tickets that `unwanted` says so of.
     pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         self.entries(|waiting| unwanted(&waiting.ticket))

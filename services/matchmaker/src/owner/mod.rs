@@ -24,6 +24,8 @@ mod oldest;
 mod pairing;
 mod round;
 
+pub(crate) use self::round::MOVES_AFTER_MS;
+
 use std::{convert::Infallible, ops::Range, sync::Arc, time::Duration};
 
 use chassis::{backoff::Backoff, bans::Ban, id::Epoch};
@@ -48,11 +50,11 @@ use crate::{
 const ASK_AGAIN: Range<Duration> = Duration::from_millis(100)..Duration::from_millis(200);
 /// The same while somebody is leaving, whose lease is about to be free.
 const ASK_SOON: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(15);
-/// How often it is looked at how much memory the tickets take; how much is worth no trouble, in bytes; how much a ticket may take
-/// on average, in bytes; and how many of them are moved at once to where they take less.
+/// How often it is looked at how much memory the tickets take; how much is worth no trouble, in bytes; what an entry takes beside its
+/// ticket, in bytes; and how many tickets are moved at once to where they take less.
 const MEMORY_LOOK: Duration = Duration::from_secs(2);
 const LITTLE_MEMORY: usize = 128 * 1024;
-const TICKET_MEMORY: usize = 400;
+const ENTRY_MEMORY: usize = 32;
 const COMPACTED: usize = 512;
 /// How long a shard that is closed stays after it held something.
 const CLOSED_AFTER: Duration = Duration::from_secs(2);
@@ -238,8 +240,8 @@ impl Owner {
         let mut heard = members.heard();
         let mut new_bans = bans.as_ref().map(chassis::bans::Bans::subscribe);
         let mut busy = Instant::now();
-        let sparse = self.sparse();
-        tokio::pin!(sparse);
+        let memory = self.much_memory();
+        tokio::pin!(memory);
         self.look_around(&mut round);
         loop {
             let leaving = !members.should_own(&self.shard);
@@ -276,9 +278,12 @@ impl Owner {
                 () = banned(&mut new_bans) => {
                     round.drop_banned(context.clock.unix_ms(), |ticket| self.is_banned(ticket));
                 }
-                () = &mut sparse, if open => {
-                    round.compact(COMPACTED);
-                    sparse.set(self.sparse());
+                (entries, bytes) = &mut memory, if open => {
+                    // Half of it is of those who have gone.
+                    if bytes > 2 * entries * (round.average_size() + ENTRY_MEMORY) {
+                        round.compact(COMPACTED);
+                    }
+                    memory.set(self.much_memory());
                 }
                 _ = generations.changed() => return Ended::Outdated,
                 // Relays, gateways and matchmakers come and go.
@@ -288,12 +293,12 @@ impl Owner {
         }
     }
 
-    /// Waits until the shard's tickets take more memory than they should: where few are left among many that are gone.
-    async fn sparse(&self) {
+    /// Waits until the shard's tickets take memory that is worth a look. Tells how many entries there are, and their bytes.
+    async fn much_memory(&self) -> (usize, usize) {
         loop {
             sleep(MEMORY_LOOK).await;
             match self.replica.pool.memory(&self.shard).await {
-                Ok(Some((entries, bytes))) if bytes > LITTLE_MEMORY.max(entries * TICKET_MEMORY) => return,
+                Ok(Some((entries, bytes))) if bytes > LITTLE_MEMORY => return (entries, bytes),
                 Ok(_) => {}
                 Err(error) => debug!(shard = %self.shard, %error, "the tickets' memory is not known"),
             }
@@ -327,7 +332,7 @@ impl Owner {
     }
 
     fn is_last_to_close(&self) -> bool {
-        self.is_closing() && self.shard.number() + 1 == self.replica.store.shards(&self.first)
+        self.is_closing() && self.shard.number() + 1 >= self.replica.store.shards(&self.first)
     }
 
     /// The next batch's commit, if there is anything to commit and a relay for it.

@@ -7,7 +7,7 @@ use chassis::{
 };
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use prost::Message as _;
-use stroll_proto::v1::{Assignment, Role, SeatClaims};
+use stroll_proto::v1::{self, Assignment, Role, SeatClaims};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -44,7 +44,7 @@ pub(super) fn pairing(met: &Match, relay: &str, questions: &Questions, context: 
 
 /// A ticket that goes to another shard.
 pub(super) fn moved(ticket: &Ticket, to: Shard) -> Pairing {
-    let content = ticket.to_message().encode_to_vec().into();
+    let content = v1::Ticket { moved: true, ..ticket.to_message() }.encode_to_vec().into();
     Pairing {
         tickets: vec![ticket.entry],
         deliveries: vec![Delivery { to: Destination::Shard(to), content }],
@@ -143,7 +143,7 @@ mod tests {
     use std::time::Duration;
 
     use chassis::{Random, Secret};
-    use stroll_proto::v1::{self, Mode, Subject};
+    use stroll_proto::v1::{Mode, Subject};
 
     use super::*;
     use crate::pool::EntryId;
@@ -251,7 +251,9 @@ mod tests {
             let moved = moved(&one, there.clone()).deliveries.remove(0);
             assert_eq!(moved.to, Destination::Shard(there.clone()));
             let arrived = v1::Ticket::decode(moved.content).expect("a ticket");
-            assert_eq!(Ticket::parse(one.entry, arrived).expect("a good ticket"), one);
+            let arrived = Ticket::parse(one.entry, arrived).expect("a good ticket");
+            assert!(arrived.moved);
+            assert_eq!(Ticket { moved: false, ..arrived }, one);
         }
     }
 

@@ -4,10 +4,11 @@
 //! was cancelled, and its entry is gone.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
+use chassis::id::TicketId;
 use prost::Message as _;
 use stroll_proto::v1;
 use tracing::warn;
@@ -22,11 +23,16 @@ use crate::{
 
 /// How long a ticket waits in a shard that is not its pool's first before it goes there, in milliseconds. Long enough to meet
 /// somebody where many arrive, and short enough for two who are alone to meet within a second (I4).
-pub(super) const MOVES_AFTER_MS: u64 = 300;
+pub(crate) const MOVES_AFTER_MS: u64 = 300;
 
-/// How long it stays in the stream that a ticket was withdrawn which is not here, in milliseconds: it may be on its way, and
-/// arrive only when another owner has taken over. Longer than that takes.
+/// How long it stays in the stream that a ticket was withdrawn which is not here, or has moved, in milliseconds: it may be on its
+/// way, or come once more, when another owner has taken over. Longer than that takes.
 const WITHDRAWN_KEPT_MS: u64 = 10_000;
+
+/// How many entries are deleted with one batch at most: about as long as the store takes for the pairings.
+const MOST_FINISHED: usize = 2_048;
+/// How many are looked at to know what tickets are like.
+const SAMPLED: usize = 64;
 
 /// What an owner has in hand.
 pub(super) struct Round {
@@ -35,6 +41,8 @@ pub(super) struct Round {
     steps: VecDeque<Step>,
     finished: Vec<EntryId>,
     history: History,
+    /// Numbers in the history of those who are on their way to the end of the stream.
+    staying: HashMap<TicketId, u64>,
     oldest: Oldest,
     /// When who goes to the pool's first shard; nobody does from there.
     moving: VecDeque<(u64, EntryId)>,
@@ -77,6 +85,7 @@ impl Round {
             steps: VecDeque::new(),
             finished: Vec::new(),
             history: History::default(),
+            staying: HashMap::new(),
             oldest: Oldest::default(),
             moving: VecDeque::new(),
             closing: false,
@@ -91,13 +100,7 @@ impl Round {
     /// Takes in an entry of the shard's stream at `now` (milliseconds since the Unix epoch).
     pub(super) fn take_in(&mut self, entry: Entry, now: u64, is_banned: impl Fn(&Ticket) -> bool) {
         match entry.kind {
-            EntryKind::Withdrawn(ticket) => match self.index.remove_by_id(ticket, now) {
-                Some(ticket) => {
-                    self.history.left(&ticket, now);
-                    self.finished.extend([ticket.entry, entry.id]);
-                }
-                None => self.withdrawn.push_back((now.saturating_add(WITHDRAWN_KEPT_MS), entry.id)),
-            },
+            EntryKind::Withdrawn(ticket) => self.withdraw(ticket, entry.id, now),
             EntryKind::Unreadable => self.drop(entry.id, Dropped::Unreadable),
             EntryKind::Ticket(ticket) => {
                 let parsed = v1::Ticket::decode(ticket).ok();
@@ -131,8 +134,12 @@ impl Round {
     /// Lets so many of those who wait go to the end of the stream, the earliest of them. What is left of the entries
     /// before them is freed only when no one of their neighbours is there any more.
     pub(super) fn compact(&mut self, most: usize) {
-        let earliest = self.index.earliest(most);
-        self.steps.extend(earliest.into_iter().filter_map(|entry| self.index.remove(entry)).map(Step::Stay));
+        for entry in self.index.earliest(most) {
+            if let Some(ticket) = self.index.remove(entry) {
+                self.staying.insert(ticket.id, ticket.sample);
+                self.steps.push_back(Step::Stay(ticket));
+            }
+        }
     }
 
     /// When [`Round::on_time`] has something to do next, in milliseconds since the Unix epoch.
@@ -206,7 +213,8 @@ impl Round {
                 Some(step) => steps.push(step),
             }
         }
-        let finished = std::mem::take(&mut self.finished);
+        let later = self.finished.split_off(self.finished.len().min(MOST_FINISHED));
+        let finished = std::mem::replace(&mut self.finished, later);
         (!steps.is_empty() || !finished.is_empty()).then_some(Batch { steps, finished })
     }
 
@@ -232,8 +240,16 @@ impl Round {
                     }
                 }
             }
+            (Step::Stay(ticket), Outcome::Gone(_)) => drop(self.staying.remove(&ticket.id)),
             (Step::Move(_) | Step::Stay(_), _) => {}
         }
+    }
+
+    /// How many bytes the tickets of those who wait have on average, of some of them.
+    pub(super) fn average_size(&self) -> usize {
+        let sizes: Vec<_> =
+            self.index.some(SAMPLED).map(|ticket| ticket.to_message().encoded_len()).collect();
+        sizes.iter().sum::<usize>() / sizes.len().max(1)
     }
 
     /// How many wait.
@@ -266,6 +282,20 @@ impl Round {
         ShardState { shard: self.shard.name().to_owned(), waiting, estimates: estimates.into() }
     }
 
+    /// Takes a ticket out that is not wanted any more.
+    fn withdraw(&mut self, id: TicketId, entry: EntryId, now: u64) {
+        let ticket = self.index.remove_by_id(id, now);
+        if ticket.as_ref().is_some_and(|ticket| !ticket.moved) {
+            self.finished.push(entry);
+        } else {
+            self.withdrawn.push_back((now.saturating_add(WITHDRAWN_KEPT_MS), entry));
+        }
+        if let Some(ticket) = ticket {
+            self.history.left(&ticket, now);
+            self.finished.push(ticket.entry);
+        }
+    }
+
     fn arrive(&mut self, mut ticket: Ticket, now: u64) {
         match self.gateways.get(&ticket.gateway) {
             Some(known) => ticket.gateway = Arc::clone(known),
@@ -275,12 +305,20 @@ impl Round {
             }
         }
         let (entry, place) = (ticket.entry, ticket.place());
+        if self.absent.lost.contains(&ticket.gateway) {
+            return self.drop(entry, Dropped::GatewayLost);
+        }
         let absent = self.absent.away.contains(&ticket.gateway);
-        self.history.arrived(&mut ticket);
+        match self.staying.remove(&ticket.id) {
+            Some(sample) => ticket.sample = sample,
+            None if self.index.knows(&ticket) => {}
+            None => self.history.arrived(&mut ticket),
+        }
         let arrival =
             if absent { self.index.insert_aside(ticket, now) } else { self.index.insert(ticket, now) };
         match arrival {
-            Arrival::Waits => self.waits(place, entry.ms),
+            // The store's clock may be ahead of this one.
+            Arrival::Waits => self.waits(place, entry.ms.min(now)),
             Arrival::Meets(met) => self.steps.push_back(Step::Meet(met)),
             Arrival::Duplicate => self.drop(entry, Dropped::Duplicate),
         }
@@ -366,7 +404,7 @@ mod tests {
             |_| false,
         );
         let batch = round.next_batch(10, 100, |_| false).expect("something to do");
-        assert_eq!(batch.finished, [id(8), id(9), id(7), id(1), id(10)]);
+        assert_eq!(batch.finished, [id(8), id(9), id(7), id(10), id(1)]);
         assert_eq!((round.waiting(), batch.steps.len()), (0, 0));
         assert!(round.next_batch(10, 100, |_| false).is_none());
     }
@@ -464,7 +502,7 @@ mod tests {
         }
         round.take_in(entry(2), 100, |_| false);
         let batch = round.next_batch(10, 100, |_| false).expect("deletions");
-        assert_eq!(batch.finished, [id(1), id(7), id(2)]);
+        assert_eq!(batch.finished, [id(7), id(1), id(2)]);
         assert_eq!(round.waiting(), 0);
         // The next owner has to know it too, if the ticket arrives only then.
         assert_eq!(round.next_time(), Some(100 + WITHDRAWN_KEPT_MS));

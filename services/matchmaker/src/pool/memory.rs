@@ -129,7 +129,7 @@ impl Pool for Memory {
         let now = self.clock.unix_ms();
         let entries = self.with(|state| {
             let slice = state.slice(shard);
-            if !shard.is_first() && slice.epoch == Epoch::default() {
+            if !slice.is_open(shard) {
                 return None;
             }
             let room = self.limits.tickets.saturating_sub(slice.tickets.len());
@@ -142,9 +142,12 @@ impl Pool for Memory {
     async fn cancel(&self, shard: &Shard, entry: EntryId, ticket: TicketId) -> Result<bool> {
         let now = self.clock.unix_ms();
         Ok(self.with(|state| {
-            let tickets = &mut state.slice(shard).tickets;
-            let was_there = tickets.remove(entry).is_some();
-            tickets.add(now, EntryKind::Withdrawn(ticket));
+            let slice = state.slice(shard);
+            if !slice.is_open(shard) {
+                return false;
+            }
+            let was_there = slice.tickets.remove(entry).is_some();
+            slice.tickets.add(now, EntryKind::Withdrawn(ticket));
             was_there
         }))
     }
@@ -393,6 +396,11 @@ impl State {
 impl Slice {
     fn owner(&self, now: Instant) -> Option<&str> {
         self.lease.as_ref().filter(|(_, ends)| *ends > now).map(|(owner, _)| owner.as_str())
+    }
+
+    /// A pool's first shard always is, any other from its first owner on.
+    fn is_open(&self, shard: &Shard) -> bool {
+        shard.is_first() || self.epoch != Epoch::default()
     }
 
     fn commit(&mut self, pairing: &Pairing, now: u64) -> Outcome {

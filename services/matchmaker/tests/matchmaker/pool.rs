@@ -263,6 +263,7 @@ async fn a_shard_opens_with_its_first_owner_and_is_removed_when_it_holds_nothing
     assert!(store.pool.close(&shard, epoch).await.expect("an answer"));
     assert_eq!(store.pool.enqueue(&shard, &ticket).await.expect("an answer"), None);
     assert_eq!(store.pool.owner(&shard).await.expect("an answer"), None);
+    assert!(!store.pool.cancel(&shard, entries[0], TICKET).await.expect("an answer"), "which opens nothing");
     if let Place::Server(server) = &store.place {
         let left = server.command(&["KEYS", "*text.main.3*"]);
         assert_eq!(left, ::redis::Value::Array(Vec::new()), "not even an empty stream");

@@ -193,7 +193,12 @@ impl Pool for Redis {
 
     async fn cancel(&self, shard: &Shard, entry: EntryId, ticket: TicketId) -> Result<bool> {
         let mut script = self.scripts.cancel.key(self.keys.tickets(shard));
-        self.connections.invoke(script.arg(entry.to_string()).arg(&ticket.0)).await
+        script
+            .key(self.keys.epoch(shard))
+            .arg(entry.to_string())
+            .arg(&ticket.0)
+            .arg(u8::from(shard.is_first()));
+        self.connections.invoke(&script).await
     }
 
     async fn acquire(&self, shard: &Shard, owner: &str, lease: Duration) -> Result<Option<Epoch>> {
