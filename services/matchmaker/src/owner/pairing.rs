@@ -74,7 +74,8 @@ struct NewChat<'a> {
 impl NewChat<'_> {
     fn assignment(&self, seat: u32, ticket: &Ticket, met: &Match, context: &Context) -> Bytes {
         let is_spy = matches!(ticket.wish, Wish::Ask(_));
-        let others = || met.strangers.iter().filter(|other| other.entry != ticket.entry);
+        let strangers = met.strangers.iter().map(AsRef::as_ref);
+        let others = || strangers.clone().filter(|other: &&Ticket| other.entry != ticket.entry);
         let traceparent = chassis::grpc::traceparent(&span(ticket, others()));
         let role = if is_spy { Role::Spy } else { Role::Stranger };
         let claims = SeatClaims {

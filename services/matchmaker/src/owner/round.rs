@@ -49,9 +49,9 @@ pub(super) enum Step {
     /// Some who met.
     Meet(Match),
     /// One who goes to the pool's first shard.
-    Move(Ticket),
+    Move(Box<Ticket>),
     /// One who goes to the end of the same stream.
-    Stay(Ticket),
+    Stay(Box<Ticket>),
 }
 
 /// What is committed together.
@@ -86,7 +86,7 @@ impl Round {
         match entry.kind {
             EntryKind::Withdrawn(ticket) => {
                 let ticket = self.index.remove_by_id(ticket, now);
-                self.left(ticket.as_ref(), now);
+                self.left(ticket.as_deref(), now);
                 self.finished.extend(ticket.map(|ticket| ticket.entry));
                 self.finished.push(entry.id);
             }
@@ -96,7 +96,7 @@ impl Round {
                 match parsed.and_then(|ticket| Ticket::parse(entry.id, ticket).ok()) {
                     None => self.drop(entry.id, Dropped::Unreadable),
                     Some(ticket) if is_banned(&ticket) => self.drop(entry.id, Dropped::Banned),
-                    Some(ticket) => self.arrive(ticket, now),
+                    Some(ticket) => self.arrive(ticket.into(), now),
                 }
             }
         }
@@ -252,7 +252,7 @@ impl Round {
         ShardState { shard: self.shard.name().to_owned(), waiting, estimates: estimates.into() }
     }
 
-    fn arrive(&mut self, mut ticket: Ticket, now: u64) {
+    fn arrive(&mut self, mut ticket: Box<Ticket>, now: u64) {
         match self.gateways.get(&ticket.gateway) {
             Some(known) => ticket.gateway = Arc::clone(known),
             None => {
@@ -267,15 +267,15 @@ impl Round {
             if absent { self.index.insert_aside(ticket, now) } else { self.index.insert(ticket, now) };
         match arrival {
             Arrival::Waits => self.waits(place, entry.ms),
-            Arrival::Meets(met) => self.steps.push_back(Step::Meet(*met)),
+            Arrival::Meets(met) => self.steps.push_back(Step::Meet(met)),
             Arrival::Duplicate => self.drop(entry, Dropped::Duplicate),
         }
     }
 
-    fn put_back(&mut self, ticket: Ticket, now: u64) {
+    fn put_back(&mut self, ticket: Box<Ticket>, now: u64) {
         let place = ticket.place();
         if self.absent.away.contains(&ticket.gateway) {
-            self.index.put_aside(ticket, now);
+            self.index.put_aside(ticket);
         } else if let Some(met) = self.index.put_back(ticket, now) {
             return self.steps.push_back(Step::Meet(met));
         }
