@@ -2,7 +2,7 @@
 //!
 //! Data: the tickets; and lines, oldest first, one per (language, interest) and one per (language, willing to meet anybody) and
 //! the like. A ticket stands in the lines of the languages that it names (or of "names none"), and in those of
-//! "whatever it names", where a ticket that names none looks.
+//! "whatever it names", where a ticket that names none looks. Where only one waits for something, there is one line of it.
 //!
 //! Who arrives, and whose time for something has come, looks for others in this order:
 //! 1. unless they look for shared interests for ever, who is overdue and willing to meet anybody, so that nobody starves;
@@ -19,7 +19,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -27,10 +27,11 @@ use chassis::id::TicketId;
 use foldhash::fast::FixedState;
 
 use super::{
-    line::{self, ANYBODY, Key, Line, OVERDUE, Place},
+    line::{self, ANYBODY, Lines, OVERDUE},
     pairing::Match,
     questions::Questions,
     rarity::Rarity,
+    room::{Room, Slot},
     rules,
     ticket::{Ticket, Wish},
 };
@@ -50,7 +51,7 @@ pub enum Arrival {
     /// Nobody is there for it yet.
     Waits,
     /// It meets somebody, and none of them is in the index any more.
-    Meets(Box<Match>),
+    Meets(Match),
     /// The same ticket is or was here by another entry, so this one is of no use.
     Duplicate,
 }
@@ -58,15 +59,15 @@ pub enum Arrival {
 /// The tickets of one shard that wait.
 #[derive(Debug, Default)]
 pub struct Index {
-    waiting: HashMap<EntryId, Box<Waiting>, FixedState>,
-    lines: HashMap<Key, Line, FixedState>,
+    room: Room,
+    lines: Lines,
     /// When whose time for something has come.
     due: BTreeSet<(u64, EntryId)>,
     overdue: usize,
-    /// By which entry a ticket id is known, and since when: of those that wait, and of those that went lately.
-    known: HashMap<TicketId, (EntryId, u64), FixedState>,
-    /// The latter, oldest first, and when they went.
-    gone: VecDeque<(u64, TicketId)>,
+    /// The entries of those that went lately, and when each went.
+    gone: HashMap<TicketId, (EntryId, u64), FixedState>,
+    /// When who went, the first to go first. Who was put back and went again is in it twice.
+    went: VecDeque<(u64, TicketId)>,
     rarity: Rarity,
     questions: Arc<Questions>,
 }
@@ -74,7 +75,7 @@ pub struct Index {
 /// A ticket that waits, and what it may do by now.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: Box<Ticket>,
     pub(super) willing: bool,
     overdue: bool,
     due: Option<u64>,
@@ -104,7 +105,7 @@ pub(super) struct Looking<'a> {
 }
 
 /// How well somebody fits: more is better.
-type Rating = (bool, usize, u64, Reverse<Place>);
+type Rating = (bool, usize, u64, Reverse<(u64, EntryId)>);
 
 impl Index {
     /// An empty one, with the operator's questions.
@@ -114,54 +115,53 @@ impl Index {
     }
 
     /// Takes in a ticket at `now` (milliseconds since the Unix epoch), and pairs it if there is somebody for it.
-    pub fn insert(&mut self, ticket: Ticket, now: u64) -> Arrival {
+    pub fn insert(&mut self, ticket: impl Into<Box<Ticket>>, now: u64) -> Arrival {
+        let ticket = ticket.into();
         if let Some(known) = self.known(&ticket, now) {
             return known;
         }
         for interest in &ticket.interests {
             self.rarity.count(interest.key);
         }
-        self.settle(ticket, now).map_or(Arrival::Waits, |met| Arrival::Meets(Box::new(met)))
+        self.settle(ticket, now).map_or(Arrival::Waits, Arrival::Meets)
     }
 
     /// Takes in a ticket whose gateway is not there at the moment.
-    pub(crate) fn insert_aside(&mut self, ticket: Ticket, now: u64) -> Arrival {
+    pub(crate) fn insert_aside(&mut self, ticket: Box<Ticket>, now: u64) -> Arrival {
         if let Some(known) = self.known(&ticket, now) {
             return known;
         }
-        self.put_aside(ticket, now);
+        self.put_aside(ticket);
         Arrival::Waits
     }
 
     /// Takes back a ticket that was paired with one that had gone, and whose gateway is not there at the moment.
-    pub(crate) fn put_aside(&mut self, ticket: Ticket, now: u64) {
-        self.known.insert(ticket.id, (ticket.entry, now));
-        let waiting = Waiting { ticket, willing: false, overdue: false, due: None, aside: true };
-        self.waiting.insert(waiting.ticket.entry, Box::new(waiting));
+    pub(crate) fn put_aside(&mut self, ticket: Box<Ticket>) {
+        self.room.insert(Waiting { ticket, willing: false, overdue: false, due: None, aside: true });
     }
 
     /// Takes back a ticket that was paired with one that had gone.
-    pub(crate) fn put_back(&mut self, ticket: Ticket, now: u64) -> Option<Match> {
+    pub(crate) fn put_back(&mut self, ticket: Box<Ticket>, now: u64) -> Option<Match> {
         self.settle(ticket, now)
     }
 
     /// Takes a ticket out, by its entry.
-    pub fn remove(&mut self, entry: EntryId) -> Option<Ticket> {
+    pub fn remove(&mut self, entry: EntryId) -> Option<Box<Ticket>> {
         let ticket = self.take(entry)?;
-        self.known.remove(&ticket.id);
+        self.gone.remove(&ticket.id);
         Some(ticket)
     }
 
     /// Takes a ticket out, wherever its entry is, and remembers that it is gone in case that it has yet to come.
-    pub(crate) fn remove_by_id(&mut self, id: TicketId, now: u64) -> Option<Ticket> {
-        let entry = self.known.get(&id).map(|(entry, _)| *entry);
+    pub fn remove_by_id(&mut self, id: TicketId, now: u64) -> Option<Box<Ticket>> {
+        let entry = self.entry(id);
         let ticket = entry.and_then(|entry| self.take(entry));
         self.remember(id, entry.unwrap_or_default(), now);
         ticket
     }
 
     /// Takes a ticket out that goes elsewhere, and remembers that.
-    pub(crate) fn leave(&mut self, entry: EntryId, now: u64) -> Option<Ticket> {
+    pub(crate) fn leave(&mut self, entry: EntryId, now: u64) -> Option<Box<Ticket>> {
         let ticket = self.take(entry)?;
         self.remember(ticket.id, entry, now);
         Some(ticket)
@@ -176,28 +176,28 @@ impl Index {
 
     /// Some of those who wait.
     pub(crate) fn some(&self, most: usize) -> impl Iterator<Item = &Ticket> {
-        self.waiting.values().take(most).map(|waiting| &waiting.ticket)
+        self.room.iter().take(most).map(|(_, waiting)| &*waiting.ticket)
     }
 
     /// Whether the ticket is or was here, by whatever entry.
     pub(crate) fn knows(&self, ticket: &Ticket) -> bool {
-        self.known.contains_key(&ticket.id)
+        self.entry(ticket.id).is_some()
     }
 
     /// Takes out all tickets that `unwanted` says so of.
     pub(crate) fn remove_all(&mut self, unwanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         self.entries(|waiting| unwanted(&waiting.ticket))
             .into_iter()
-            .filter_map(|entry| self.remove(entry))
+            .filter_map(|entry| self.remove(entry).map(|ticket| *ticket))
             .collect()
     }
 
     /// Sets all tickets of a gateway aside that is not there at the moment: they meet nobody.
     pub(crate) fn set_aside(&mut self, gateway: &str) {
         for entry in self.entries(|waiting| !waiting.aside && &*waiting.ticket.gateway == gateway) {
-            let Some(mut waiting) = self.take_waiting(entry) else { continue };
-            (waiting.aside, waiting.due, waiting.willing, waiting.overdue) = (true, None, false, false);
-            self.waiting.insert(entry, waiting);
+            if let Some(ticket) = self.take(entry) {
+                self.put_aside(ticket);
+            }
         }
     }
 
@@ -233,30 +233,36 @@ impl Index {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.room.len()
     }
 
     /// Whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.room.len() == 0
     }
 
     /// Whether a ticket waits, by its entry.
     #[must_use]
     pub(crate) fn holds(&self, entry: EntryId) -> bool {
-        self.waiting.contains_key(&entry)
+        self.room.holds(entry)
     }
 
     fn known(&mut self, ticket: &Ticket, now: u64) -> Option<Arrival> {
         self.forget_gone(now);
-        let (entry, _) = self.known.get(&ticket.id)?;
+        let entry = self.entry(ticket.id)?;
         // The same entry may be read twice.
-        Some(if *entry == ticket.entry { Arrival::Waits } else { Arrival::Duplicate })
+        Some(if entry == ticket.entry { Arrival::Waits } else { Arrival::Duplicate })
+    }
+
+    /// By which entry a ticket id is known.
+    fn entry(&self, id: TicketId) -> Option<EntryId> {
+        let gone = || self.gone.get(&id).map(|(entry, _)| *entry);
+        self.room.entry(id).or_else(gone)
     }
 
     /// Pairs a ticket, or lets it wait.
-    fn settle(&mut self, ticket: Ticket, now: u64) -> Option<Match> {
+    fn settle(&mut self, ticket: Box<Ticket>, now: u64) -> Option<Match> {
         let willing = has_come(ticket.meets_anybody_at(), now);
         let (found, avoided) = self.look(&Looking { ticket: &ticket, willing, now });
         let met = match found {
@@ -295,20 +301,25 @@ impl Index {
     }
 
     fn look_for_partner(&self, looking: &Looking<'_>) -> (Found, bool) {
-        let mut avoided = false;
+        let (mut avoided, mut again) = (false, false);
         let mut fresh = |waiting: &&Waiting| {
             let may = rules::forbidden(looking.ticket, &waiting.ticket).is_none();
             let known = may && rules::met_lately(looking.ticket, &waiting.ticket);
-            avoided |= known && !looking.will_do(waiting);
+            if known {
+                *(if looking.will_do(waiting) { &mut again } else { &mut avoided }) = true;
+            }
             may && !known
         };
         let found = self.overdue(looking, &mut fresh);
         let found = found.or_else(|| self.best_sharing(looking, &mut fresh));
         let found = found.or_else(|| self.longest_willing(looking, &mut fresh));
+        if found.is_some() || !again {
+            return (found.map_or(Found::Nobody, Found::One), avoided);
+        }
         let mut will_do = |waiting: &&Waiting| {
             rules::forbidden(looking.ticket, &waiting.ticket).is_none() && looking.will_do(waiting)
         };
-        let found = found.or_else(|| self.best_sharing(looking, &mut will_do));
+        let found = self.best_sharing(looking, &mut will_do);
         let found = found.or_else(|| self.longest_willing(looking, &mut will_do));
         (found.map_or(Found::Nobody, Found::One), avoided)
     }
@@ -326,18 +337,16 @@ impl Index {
     ) -> Option<EntryId> {
         let ticket = looking.ticket;
         let mut best: Option<(Rating, EntryId)> = None;
-        for tongue in line::looks_in(ticket) {
-            for interest in &ticket.interests {
-                for waiting in self.line(Key::new(tongue, interest.key)).filter(&mut *fits) {
-                    let (mut shared, mut weight) = (0, 0);
-                    for key in ticket.shared(&waiting.ticket) {
-                        shared += 1;
-                        weight += self.rarity.weight(key);
-                    }
-                    let rating = (waiting.overdue, shared, weight, Reverse(waiting.ticket.place()));
-                    if best.as_ref().is_none_or(|(known, _)| *known < rating) {
-                        best = Some((rating, waiting.ticket.entry));
-                    }
+        for interest in &ticket.interests {
+            for waiting in self.lines(interest.key, ticket).flatten().filter(&mut *fits) {
+                let (mut shared, mut weight) = (0, 0);
+                for key in ticket.shared(&waiting.ticket) {
+                    shared += 1;
+                    weight += self.rarity.weight(key);
+                }
+                let rating = (waiting.overdue, shared, weight, Reverse(waiting.ticket.place()));
+                if best.as_ref().is_none_or(|(known, _)| *known < rating) {
+                    best = Some((rating, waiting.ticket.entry));
                 }
             }
         }
@@ -358,7 +367,8 @@ impl Index {
             waiting.ticket.wish == Wish::Again(*token)
                 && forbidden.is_none_or(|rule| rule == rules::Forbidden::Language)
         };
-        let same = self.line(Key::again(token)).find(fits);
+        let all = self.lines.of_all(line::again(token));
+        let same = all.and_then(|all| self.oldest(all).find(fits));
         same.map_or(Found::Nobody, |same| Found::One(same.ticket.entry))
     }
 
@@ -369,62 +379,60 @@ impl Index {
         waits_for: u64,
         mut fits: impl FnMut(&&Waiting) -> bool,
     ) -> Option<EntryId> {
-        let firsts = line::looks_in(ticket)
-            .filter_map(|tongue| self.line(Key::new(tongue, waits_for)).find(&mut fits));
+        let firsts = self.lines(waits_for, ticket).filter_map(|mut line| line.find(&mut fits));
         firsts.map(|waiting| waiting.ticket.place()).min().map(|(_, entry)| entry)
     }
 
-    /// The oldest of a line.
-    pub(super) fn line(&self, key: Key) -> impl Iterator<Item = &Waiting> {
-        let places = self.lines.get(&key).into_iter().flat_map(Line::iter);
-        places.take(SCAN).filter_map(|(_, entry)| self.waiting.get(entry).map(AsRef::as_ref))
+    /// The lines in which `looking` finds those who wait for this, and the oldest of each. Whether they may meet is to be
+    /// asked of each.
+    pub(super) fn lines(
+        &self,
+        waits_for: u64,
+        looking: &Ticket,
+    ) -> impl Iterator<Item = impl Iterator<Item = &Waiting>> {
+        self.lines.of(waits_for, looking).map(|line| self.oldest(line))
     }
 
-    fn add(&mut self, ticket: Ticket, avoided: bool, now: u64) {
+    /// The oldest of a line.
+    fn oldest(&self, line: impl Iterator<Item = Slot>) -> impl Iterator<Item = &Waiting> {
+        line.take(SCAN).filter_map(|slot| self.room.get(slot))
+    }
+
+    fn add(&mut self, ticket: Box<Ticket>, avoided: bool, now: u64) {
         let willing = has_come(ticket.meets_anybody_at(), now);
         let overdue = has_come(ticket.overdue_at(), now);
-        let place = ticket.place();
-        line::each(&ticket, willing, overdue && willing, |key| match self.lines.entry(key) {
-            Entry::Occupied(line) => line.into_mut().add(place),
-            Entry::Vacant(line) => drop(line.insert(Line::One(place))),
-        });
         let again = avoided.then(|| ticket.meets_again_at());
         let times = [ticket.meets_anybody_at(), ticket.overdue_at(), again].into_iter().flatten();
         let due = times.filter(|at| *at > now).min();
         self.due.extend(due.map(|at| (at, ticket.entry)));
         self.overdue += usize::from(overdue && willing);
-        self.known.insert(ticket.id, (ticket.entry, now));
-        self.waiting.insert(ticket.entry, Box::new(Waiting { ticket, willing, overdue, due, aside: false }));
+        let slot = self.room.insert(Waiting { ticket, willing, overdue, due, aside: false });
+        let ticket_in = |slot| self.room.get(slot).map(|waiting| &*waiting.ticket);
+        if let Some(ticket) = ticket_in(slot) {
+            line::waits_for(ticket, willing, overdue && willing, |what| {
+                self.lines.add(what, ticket, slot, ticket_in);
+            });
+        }
     }
 
-    /// Out of everything but `known`.
-    fn take(&mut self, entry: EntryId) -> Option<Ticket> {
-        self.take_waiting(entry).map(|waiting| waiting.ticket)
-    }
-
-    fn take_waiting(&mut self, entry: EntryId) -> Option<Box<Waiting>> {
-        let waiting = self.waiting.remove(&entry)?;
-        if waiting.aside {
-            return Some(waiting);
-        }
-        if let Some(at) = waiting.due {
-            self.due.remove(&(at, entry));
-        }
-        self.overdue -= usize::from(waiting.comes_first());
-        let place = waiting.ticket.place();
-        line::each(&waiting.ticket, waiting.willing, waiting.comes_first(), |key| {
-            if let Entry::Occupied(mut line) = self.lines.entry(key)
-                && line.get_mut().remove(place)
-            {
-                line.remove();
+    /// Out of everything.
+    fn take(&mut self, entry: EntryId) -> Option<Box<Ticket>> {
+        let (slot, waiting) = self.room.remove(entry)?;
+        if !waiting.aside {
+            if let Some(at) = waiting.due {
+                self.due.remove(&(at, entry));
             }
-        });
-        Some(waiting)
+            self.overdue -= usize::from(waiting.comes_first());
+            line::waits_for(&waiting.ticket, waiting.willing, waiting.comes_first(), |what| {
+                self.lines.remove(what, &waiting.ticket, slot);
+            });
+        }
+        Some(waiting.ticket)
     }
 
     /// The entries of those who wait and are wanted, in an order that a seed gives again.
     fn entries(&self, wanted: impl Fn(&Waiting) -> bool) -> Vec<EntryId> {
-        let wanted = self.waiting.values().filter(|waiting| wanted(waiting));
+        let wanted = self.room.iter().map(|(_, waiting)| waiting).filter(|waiting| wanted(waiting));
         let mut entries: Vec<_> = wanted.map(|waiting| waiting.ticket.entry).collect();
         entries.sort_unstable();
         entries
@@ -432,21 +440,19 @@ impl Index {
 
     /// A ticket is gone, and is known for a while.
     fn remember(&mut self, id: TicketId, entry: EntryId, now: u64) {
-        self.known.insert(id, (entry, now));
-        self.gone.push_back((now, id));
+        self.gone.insert(id, (entry, now));
+        self.went.push_back((now, id));
     }
 
     fn forget_gone(&mut self, now: u64) {
-        while let Some((at, id)) = self.gone.front().copied() {
-            if self.gone.len() <= GONE_MAX && at.saturating_add(GONE_KEPT_MS) > now {
+        while let Some((at, id)) = self.went.front().copied() {
+            if self.went.len() <= GONE_MAX && at.saturating_add(GONE_KEPT_MS) > now {
                 return;
             }
-            self.gone.pop_front();
-            // One that was put back waits, and is known for as long as it does; or it went again since, and is known from
-            // then on.
-            let is_over = |(entry, last): &(EntryId, u64)| *last == at && !self.waiting.contains_key(entry);
-            if self.known.get(&id).is_some_and(is_over) {
-                self.known.remove(&id);
+            self.went.pop_front();
+            // One that went again since is known from then on.
+            if self.gone.get(&id).is_some_and(|(_, last)| *last == at) {
+                self.gone.remove(&id);
             }
         }
     }
@@ -472,7 +478,7 @@ fn has_come(at: Option<u64>, now: u64) -> bool {
 }
 
 /// One who asks, and two who discuss, in any order.
-fn spied_on(mut three: [Ticket; 3]) -> Match {
+fn spied_on(mut three: [Box<Ticket>; 3]) -> Match {
     three.sort_by_key(|ticket| !matches!(ticket.wish, Wish::Ask(_)));
     let [spy, one, other] = three;
     Match::watched(spy, one, other)
@@ -488,19 +494,18 @@ impl Index {
     /// Checks what the module's head promises, at the time of the last [`Index::widen`].
     pub(super) fn check_invariants(&self, now: u64) {
         let mut standing = 0;
-        for (entry, waiting) in &self.waiting {
+        self.room.check_invariants();
+        for (slot, waiting) in self.room.iter() {
             let ticket = &waiting.ticket;
-            assert_eq!(self.known.get(&ticket.id).map(|(entry, _)| entry), Some(entry), "it is known");
             if waiting.aside {
                 continue;
             }
-            line::each(ticket, waiting.willing, waiting.comes_first(), |key| {
+            line::waits_for(ticket, waiting.willing, waiting.comes_first(), |what| {
                 standing += 1;
-                let line = self.lines.get(&key).unwrap_or_else(|| panic!("{ticket:?} has its line {key:?}"));
-                assert!(line.iter().any(|place| *place == ticket.place()), "{ticket:?} stands in {key:?}");
+                assert!(self.lines.has(what, ticket, slot), "{ticket:?} stands where it waits for {what}");
             });
             let looking = Looking { ticket, willing: waiting.willing, now };
-            for other in self.waiting.values().filter(|other| !other.aside) {
+            for other in self.room.iter().map(|(_, waiting)| waiting).filter(|other| !other.aside) {
                 let chat = ticket.wish == Wish::Chat && other.ticket.wish == Wish::Chat;
                 let agree = ticket.shares(&other.ticket) || (waiting.willing && other.willing);
                 assert!(
@@ -510,10 +515,15 @@ impl Index {
                 );
             }
         }
-        let total: usize = self.lines.values().map(|line| line.iter().count()).sum();
-        assert_eq!(total, standing, "a line holds somebody who is not here, or is empty");
-        assert_eq!(self.overdue, self.waiting.values().filter(|waiting| waiting.comes_first()).count());
-        let due = self.waiting.values().filter(|waiting| waiting.due.is_some()).count();
+        assert!(self.gone.len() <= self.went.len(), "who went is forgotten some day");
+        assert_eq!(self.lines.count(), standing, "a line holds somebody who is not here");
+        assert!(self.lines.are_tidy(), "a line is empty");
+        assert_eq!(
+            self.overdue,
+            self.room.iter().map(|(_, waiting)| waiting).filter(|waiting| waiting.comes_first()).count()
+        );
+        let due =
+            self.room.iter().map(|(_, waiting)| waiting).filter(|waiting| waiting.due.is_some()).count();
         assert_eq!(self.due.len(), due);
     }
 }

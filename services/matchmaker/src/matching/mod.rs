@@ -10,6 +10,7 @@ mod line;
 mod pairing;
 mod questions;
 mod rarity;
+mod room;
 mod rules;
 mod spy;
 mod ticket;

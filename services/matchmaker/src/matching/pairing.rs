@@ -9,7 +9,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// Seats 1 and 2.
-    pub(crate) strangers: [Ticket; 2],
+    pub(crate) strangers: [Box<Ticket>; 2],
     /// Seat 3, in spy mode.
     pub(crate) spy: Option<Box<Ticket>>,
 }
@@ -32,25 +32,30 @@ pub(crate) enum Outcome {
 impl Match {
     /// Of two tickets, whichever waited longer first.
     #[must_use]
-    pub(crate) fn of(one: Ticket, other: Ticket) -> Self {
+    pub(crate) fn of(one: impl Into<Box<Ticket>>, other: impl Into<Box<Ticket>>) -> Self {
+        let (one, other) = (one.into(), other.into());
         let strangers = if one.place() <= other.place() { [one, other] } else { [other, one] };
         Self { strangers, spy: None }
     }
 
     /// Of one who asks, and two.
     #[must_use]
-    pub(crate) fn watched(spy: Ticket, one: Ticket, other: Ticket) -> Self {
-        Self { spy: Some(Box::new(spy)), ..Self::of(one, other) }
+    pub(crate) fn watched(
+        spy: impl Into<Box<Ticket>>,
+        one: impl Into<Box<Ticket>>,
+        other: impl Into<Box<Ticket>>,
+    ) -> Self {
+        Self { spy: Some(spy.into()), ..Self::of(one, other) }
     }
 
     /// All, by seat.
     pub(crate) fn tickets(&self) -> impl Iterator<Item = &Ticket> + Clone {
-        self.strangers.iter().chain(self.spy.as_deref())
+        self.strangers.iter().chain(&self.spy).map(AsRef::as_ref)
     }
 
     /// All, by seat.
-    pub(crate) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
-        self.strangers.into_iter().chain(self.spy.map(|spy| *spy))
+    pub(crate) fn into_tickets(self) -> impl Iterator<Item = Box<Ticket>> {
+        self.strangers.into_iter().chain(self.spy)
     }
 
     /// The first of seat 1's languages that all have in common who name any.

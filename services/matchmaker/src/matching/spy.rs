@@ -3,7 +3,7 @@
 use super::{
     index::{Found, Index, Looking, Waiting},
     language::Common,
-    line::{self, ASK, DISCUSS, Key},
+    line::{ASK, DISCUSS},
     questions::Questions,
     rules,
 };
@@ -48,7 +48,7 @@ impl Index {
 
     /// Those of a role whom this one may meet.
     fn longest_waiting(&self, looking: &Looking<'_>, role: u64) -> Vec<&Waiting> {
-        let lines = line::looks_in(looking.ticket).map(|tongue| self.line(Key::new(tongue, role)));
+        let lines = self.lines(role, looking.ticket);
         let mut found: Vec<_> =
             lines.flat_map(|line| line.filter(|waiting| looking.may_meet(waiting)).take(TRIED)).collect();
         found.sort_unstable_by_key(|waiting| waiting.ticket.place());

@@ -66,8 +66,6 @@ pub struct Ticket {
     pub(crate) zone: String,
     /// W3C trace context of the enqueuing, where sampled; else empty.
     pub(crate) traceparent: String,
-    /// Whether it has come from another shard, or from another place of this one.
-    pub(crate) moved: bool,
     /// Its number in the history of waits.
     pub(crate) sample: u64,
 }
@@ -151,7 +149,6 @@ impl Ticket {
             met_lately: ticket.met_lately,
             zone: ticket.zone,
             traceparent: ticket.traceparent,
-            moved: ticket.moved,
             sample: 0,
         })
     }
@@ -187,7 +184,6 @@ impl Ticket {
             discuss,
             again,
             traceparent: self.traceparent.clone(),
-            moved: self.moved,
         }
     }
 

@@ -77,10 +77,9 @@ impl Owner {
             return Ok(false);
         }
         let ids: Vec<EntryId> = pairs.iter().map(|pair| pair.id).collect();
-        let deliveries: Vec<_> = pairs.into_iter().flat_map(|pair| pair.deliveries).collect();
-        self.replica.pool.deliver(&deliveries).await?;
+        self.replica.pool.deliver(&self.shard, &pairs).await?;
         self.replica.pool.settle(&self.shard, &ids).await?;
-        self.replica.metrics.delivered(deliveries.len());
+        self.replica.metrics.delivered(pairs.iter().map(|pair| pair.deliveries.len()).sum());
         for lag in ids.iter().filter_map(|id| self.replica.members.age(*id)) {
             self.replica.metrics.dispatched_after(lag);
         }

@@ -38,7 +38,7 @@ use crate::{
     Error,
     matching::{Questions, Ticket, Wish, forbidden},
     metrics::Metrics,
-    pool::{Delivery, EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard},
+    pool::{EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard},
 };
 
 const SESSIONS: u8 = 12;
@@ -591,8 +591,7 @@ impl<S: Store> World<S> {
             pool.take_pairs(&self.shard, Duration::ZERO).await.unwrap_or_default()
         };
         if until >= Until::Delivered {
-            let deliveries: Vec<Delivery> = pairs.iter().flat_map(|pair| pair.deliveries.clone()).collect();
-            pool.deliver(&deliveries).await.expect("delivered");
+            pool.deliver(&self.shard, &pairs).await.expect("delivered");
         }
         if until >= Until::Settled {
             let ids: Vec<_> = pairs.iter().map(|pair| pair.id).collect();

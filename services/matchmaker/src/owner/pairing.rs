@@ -7,7 +7,7 @@ use chassis::{
 };
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use prost::Message as _;
-use stroll_proto::v1::{self, Assignment, Role, SeatClaims};
+use stroll_proto::v1::{Assignment, Role, SeatClaims};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -44,7 +44,7 @@ pub(super) fn pairing(met: &Match, relay: &str, questions: &Questions, context: 
 
 /// A ticket that goes to another shard.
 pub(super) fn moved(ticket: &Ticket, to: Shard) -> Pairing {
-    let content = v1::Ticket { moved: true, ..ticket.to_message() }.encode_to_vec().into();
+    let content = ticket.to_message().encode_to_vec().into();
     Pairing {
         tickets: vec![ticket.entry],
         deliveries: vec![Delivery { to: Destination::Shard(to), content }],
@@ -80,7 +80,8 @@ struct NewChat<'a> {
 impl NewChat<'_> {
     fn assignment(&self, seat: u32, ticket: &Ticket, met: &Match, context: &Context) -> Bytes {
         let is_spy = matches!(ticket.wish, Wish::Ask(_));
-        let others = || met.strangers.iter().filter(|other| other.entry != ticket.entry);
+        let strangers = met.strangers.iter().map(AsRef::as_ref);
+        let others = || strangers.clone().filter(|other: &&Ticket| other.entry != ticket.entry);
         let traceparent = chassis::grpc::traceparent(&span(ticket, others()));
         let role = if is_spy { Role::Spy } else { Role::Stranger };
         let claims = SeatClaims {
@@ -143,7 +144,7 @@ mod tests {
     use std::time::Duration;
 
     use chassis::{Random, Secret};
-    use stroll_proto::v1::{Mode, Subject};
+    use stroll_proto::v1::{self, Mode, Subject};
 
     use super::*;
     use crate::pool::EntryId;
@@ -251,9 +252,7 @@ mod tests {
             let moved = moved(&one, there.clone()).deliveries.remove(0);
             assert_eq!(moved.to, Destination::Shard(there.clone()));
             let arrived = v1::Ticket::decode(moved.content).expect("a ticket");
-            let arrived = Ticket::parse(one.entry, arrived).expect("a good ticket");
-            assert!(arrived.moved);
-            assert_eq!(Ticket { moved: false, ..arrived }, one);
+            assert_eq!(Ticket::parse(one.entry, arrived).expect("a good ticket"), one);
         }
     }
 

@@ -25,8 +25,8 @@ use crate::{
 /// somebody where many arrive, and short enough for two who are alone to meet within a second (I4).
 pub(crate) const MOVES_AFTER_MS: u64 = 300;
 
-/// How long it stays in the stream that a ticket was withdrawn which is not here, or has moved, in milliseconds: it may be on its
-/// way, or come once more, when another owner has taken over. Longer than that takes.
+/// How long it stays in the stream that a ticket was withdrawn which is not here, in milliseconds: it may be on its way, and
+/// arrive only when another owner has taken over. Longer than that takes.
 const WITHDRAWN_KEPT_MS: u64 = 10_000;
 
 /// How many entries are deleted with one batch at most: about as long as the store takes for the pairings.
@@ -63,9 +63,9 @@ pub(super) enum Step {
     /// Some who met.
     Meet(Box<Match>),
     /// One who goes to the pool's first shard.
-    Move(Ticket),
+    Move(Box<Ticket>),
     /// One who goes to the end of the same stream.
-    Stay(Ticket),
+    Stay(Box<Ticket>),
 }
 
 /// What is committed together.
@@ -107,7 +107,7 @@ impl Round {
                 match parsed.and_then(|ticket| Ticket::parse(entry.id, ticket).ok()) {
                     None => self.drop(entry.id, Dropped::Unreadable),
                     Some(ticket) if is_banned(&ticket) => self.drop(entry.id, Dropped::Banned),
-                    Some(ticket) => self.arrive(ticket, now),
+                    Some(ticket) => self.arrive(ticket.into(), now),
                 }
             }
         }
@@ -284,19 +284,16 @@ impl Round {
 
     /// Takes a ticket out that is not wanted any more.
     fn withdraw(&mut self, id: TicketId, entry: EntryId, now: u64) {
-        let ticket = self.index.remove_by_id(id, now);
-        if ticket.as_ref().is_some_and(|ticket| !ticket.moved) {
-            self.finished.push(entry);
-        } else {
-            self.withdrawn.push_back((now.saturating_add(WITHDRAWN_KEPT_MS), entry));
-        }
-        if let Some(ticket) = ticket {
-            self.history.left(&ticket, now);
-            self.finished.push(ticket.entry);
+        match self.index.remove_by_id(id, now) {
+            Some(ticket) => {
+                self.history.left(&ticket, now);
+                self.finished.extend([ticket.entry, entry]);
+            }
+            None => self.withdrawn.push_back((now.saturating_add(WITHDRAWN_KEPT_MS), entry)),
         }
     }
 
-    fn arrive(&mut self, mut ticket: Ticket, now: u64) {
+    fn arrive(&mut self, mut ticket: Box<Ticket>, now: u64) {
         match self.gateways.get(&ticket.gateway) {
             Some(known) => ticket.gateway = Arc::clone(known),
             None => {
@@ -319,15 +316,15 @@ impl Round {
         match arrival {
             // The store's clock may be ahead of this one.
             Arrival::Waits => self.waits(place, entry.ms.min(now)),
-            Arrival::Meets(met) => self.steps.push_back(Step::Meet(met)),
+            Arrival::Meets(met) => self.steps.push_back(Step::Meet(Box::new(met))),
             Arrival::Duplicate => self.drop(entry, Dropped::Duplicate),
         }
     }
 
-    fn put_back(&mut self, ticket: Ticket, now: u64) {
+    fn put_back(&mut self, ticket: Box<Ticket>, now: u64) {
         let place = ticket.place();
         if self.absent.away.contains(&ticket.gateway) {
-            self.index.put_aside(ticket, now);
+            self.index.put_aside(ticket);
         } else if let Some(met) = self.index.put_back(ticket, now) {
             return self.steps.push_back(Step::Meet(Box::new(met)));
         }
@@ -404,7 +401,7 @@ mod tests {
             |_| false,
         );
         let batch = round.next_batch(10, 100, |_| false).expect("something to do");
-        assert_eq!(batch.finished, [id(8), id(9), id(7), id(10), id(1)]);
+        assert_eq!(batch.finished, [id(8), id(9), id(7), id(1), id(10)]);
         assert_eq!((round.waiting(), batch.steps.len()), (0, 0));
         assert!(round.next_batch(10, 100, |_| false).is_none());
     }
@@ -502,7 +499,7 @@ mod tests {
         }
         round.take_in(entry(2), 100, |_| false);
         let batch = round.next_batch(10, 100, |_| false).expect("deletions");
-        assert_eq!(batch.finished, [id(7), id(1), id(2)]);
+        assert_eq!(batch.finished, [id(1), id(7), id(2)]);
         assert_eq!(round.waiting(), 0);
         // The next owner has to know it too, if the ticket arrives only then.
         assert_eq!(round.next_time(), Some(100 + WITHDRAWN_KEPT_MS));

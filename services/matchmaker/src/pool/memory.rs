@@ -37,6 +37,8 @@ struct State {
     inboxes: BTreeMap<String, Inbox>,
     members: Log<Bytes>,
     homes: BTreeMap<(ChatId, Epoch), (String, Instant)>,
+    /// Moves that have been made, by where the ticket came from and the pairing, and until when they are remembered.
+    moves: BTreeMap<(Shard, EntryId), Instant>,
 }
 
 /// What belongs to one shard.
@@ -267,19 +269,24 @@ impl Pool for Memory {
         Ok(self.with(|state| state.slice(shard).claim_pairs(idle)))
     }
 
-    async fn deliver(&self, deliveries: &[Delivery]) -> Result<()> {
+    async fn deliver(&self, shard: &Shard, pairs: &[Pair]) -> Result<()> {
         let now = self.clock.unix_ms();
+        let moved_until = Instant::now() + self.limits.moves_kept;
         self.with(|state| {
             state.drop_what_is_over();
-            for Delivery { to, content } in deliveries {
+            for (id, Delivery { to, content }) in
+                pairs.iter().flat_map(|pair| pair.deliveries.iter().map(|delivery| (pair.id, delivery)))
+            {
                 match to {
                     Destination::Inbox(gateway) => {
                         let inbox = state.inbox(gateway, self.limits.inbox_kept);
                         inbox.news.add(now, content.clone());
                         inbox.news.keep_last(self.limits.inbox);
                     }
-                    Destination::Shard(shard) => {
-                        state.slice(shard).tickets.add(now, EntryKind::Ticket(content.clone()));
+                    Destination::Shard(to) => {
+                        if state.moves.insert((shard.clone(), id), moved_until).is_none() {
+                            state.slice(to).tickets.add(now, EntryKind::Ticket(content.clone()));
+                        }
                     }
                 }
             }
@@ -377,6 +384,7 @@ impl State {
             stays
         });
         self.homes.retain(|_, (_, ends)| *ends > now);
+        self.moves.retain(|_, ends| *ends > now);
     }
 
     fn wake_everybody(&self) {

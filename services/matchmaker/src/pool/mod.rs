@@ -49,6 +49,8 @@ pub struct Limits {
     pub heartbeats_kept: Duration,
     /// How long a chat's new home is remembered.
     pub homes_kept: Duration,
+    /// How long it is remembered that a ticket has come from another place. Longer than it takes until nobody repeats it.
+    pub moves_kept: Duration,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             inbox_kept: Duration::from_secs(60),
             heartbeats_kept: Duration::from_secs(10),
             homes_kept: Duration::from_secs(3600),
+            moves_kept: Duration::from_secs(60),
         }
     }
 }
@@ -220,8 +223,9 @@ pub trait Pool: Send + Sync + 'static {
     /// Takes over pairings that somebody took and has not settled for at least the time of `idle`.
     async fn claim_pairs(&self, shard: &Shard, idle: Duration) -> Result<Vec<Pair>>;
 
-    /// Puts what it is given where it goes, in order.
-    async fn deliver(&self, deliveries: &[Delivery]) -> Result<()>;
+    /// Puts what a shard's pairings lead to where it goes, in order. News may come twice; a ticket comes to a shard once, also
+    /// where this is repeated within [`Limits::moves_kept`].
+    async fn deliver(&self, shard: &Shard, pairs: &[Pair]) -> Result<()>;
 
     /// Forgets pairings whose news is in all inboxes.
     async fn settle(&self, shard: &Shard, pairs: &[EntryId]) -> Result<()>;

@@ -176,7 +176,7 @@ async fn shards_are_added_and_taken_away_while_people_wait_and_nobody_is_lost() 
     let _even_more = Relay::start(&context, &two, RELAY);
     four.kill();
     until(Duration::from_secs(30), "the shards that are no more wanted are gone", async || {
-        let gone = |shard| server.keys(&format!("*{shard}*")) == 0;
+        let gone = |shard| server.keys(&format!("*{{{shard}}}*")) == 0;
         let all_gone =
             gone("text.main.3") && gone("text.main.2") && gone("video.main.3") && gone("video.main.2");
         (all_gone && server.has_key("test:{text.main.1}:owner")).then_some(())

@@ -2,7 +2,7 @@
 
 use chassis::id::{ChatId, Epoch};
 
-use crate::pool::Shard;
+use crate::pool::{EntryId, Shard};
 
 /// Makes keys. What belongs to a shard has the shard's name as its hash tag, so that it lies in one slot and a script can
 /// touch it together; nothing else is touched together.
@@ -35,6 +35,11 @@ impl Keys {
     /// A stream with a consumer group: pairings that are not delivered yet.
     pub(super) fn pairs(&self, shard: &Shard) -> String {
         self.of(shard, "pairs")
+    }
+
+    /// A string with a time to live: that a ticket has come into the shard from another one, by this pairing there.
+    pub(super) fn moved(&self, shard: &Shard, from: &Shard, pair: EntryId) -> String {
+        format!("{}:{from}:{pair}", self.of(shard, "moved"))
     }
 
     /// A stream with a time to live: news for a gateway.

@@ -296,18 +296,27 @@ impl Pool for Redis {
         Ok(entries.into_iter().map(Raw::into_pair).collect())
     }
 
-    async fn deliver(&self, deliveries: &[Delivery]) -> Result<()> {
+    async fn deliver(&self, shard: &Shard, pairs: &[Pair]) -> Result<()> {
         let mut scripts = BTreeMap::new();
-        for Delivery { to, content } in deliveries {
-            let script = scripts.entry(to).or_insert_with(|| match to {
-                Destination::Inbox(gateway) => {
-                    let mut script = self.scripts.deliver.key(self.keys.inbox(gateway));
-                    script.arg(self.limits.inbox).arg(milliseconds(self.limits.inbox_kept));
-                    script
+        for pair in pairs {
+            for Delivery { to, content } in &pair.deliveries {
+                let script = scripts.entry(to).or_insert_with(|| match to {
+                    Destination::Inbox(gateway) => {
+                        let mut script = self.scripts.deliver.key(self.keys.inbox(gateway));
+                        script.arg(self.limits.inbox).arg(milliseconds(self.limits.inbox_kept));
+                        script
+                    }
+                    Destination::Shard(to) => {
+                        let mut script = self.scripts.moved.key(self.keys.tickets(to));
+                        script.arg(milliseconds(self.limits.moves_kept));
+                        script
+                    }
+                });
+                if let Destination::Shard(to) = to {
+                    script.key(self.keys.moved(to, shard, pair.id));
                 }
-                Destination::Shard(shard) => self.scripts.moved.key(self.keys.tickets(shard)),
-            });
-            script.arg(content.as_ref());
+                script.arg(content.as_ref());
+            }
         }
         try_join_all(scripts.values().map(|script| self.connections.invoke::<()>(script))).await?;
         Ok(())
