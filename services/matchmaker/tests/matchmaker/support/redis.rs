@@ -235,12 +235,13 @@ impl Drop for RedisServer {
 }
 
 /// Ports that are free, none of them twice. The kernel gives connections theirs from 32768 on, where one that is free now may
-/// be gone when a server wants it; so these lie below, and each test process begins elsewhere.
+/// be gone when a server wants it; so these lie below, together with those 10,000 above them, where servers of a cluster talk with each
+/// other. Each test process begins elsewhere.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let next = || TAKEN.fetch_add(1, Ordering::Relaxed);
-    let port = |taken: u32| 10_000 + (std::process::id() % 100 * 200 + taken) % 20_000;
+    let port = |taken: u32| 10_000 + (std::process::id() % 50 * 200 + taken) % 10_000;
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let mut ports = std::iter::repeat_with(|| u16::try_from(port(next())).expect("below 30000")).filter(free);
+    let mut ports = std::iter::repeat_with(|| u16::try_from(port(next())).expect("below 20000")).filter(free);
     [(); N].map(|()| ports.next().expect("they have no end"))
 }
