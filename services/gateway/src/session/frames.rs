@@ -37,8 +37,15 @@ impl Session {
             let text = "say in `hello` that you are 18 or older and accept the terms";
             return Err(Refusal::new(Code::ConsentRequired, text));
         }
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
+    }
+
+    /// A wish that crossed with `going_away` is one for the other gateway.
+    fn only_where_it_stays(&self) -> Result<(), Refusal> {
+        let elsewhere = || Refusal::new(Code::Unavailable, "connect anew first").retry_after(1_000);
+        if self.sent_away { Err(elsewhere()) } else { Ok(()) }
     }
 
     /// Whether the other one wants it too shows only in a chat that begins.
@@ -51,6 +58,7 @@ impl Session {
         let Some(find) = again.filter(in_time).cloned() else {
             return Err(not_now("there is no stranger to be met again"));
         };
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
     }

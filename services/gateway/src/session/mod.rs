@@ -138,6 +138,8 @@ pub struct Session {
     id: SessionId,
     consent: bool,
     connected: bool,
+    /// The client was told to connect elsewhere, and does not wait here any more.
+    sent_away: bool,
     limits: SessionLimits,
     memory: Memory,
     state: State,
@@ -203,6 +205,7 @@ impl Session {
             id,
             consent: false,
             connected: false,
+            sent_away: false,
             limits,
             memory: Memory::default(),
             state: State::Idle,
