@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
 
-use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
+use super::{Effect, Env, Past, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
 use crate::protocol::{Aim, By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
 
 impl Session {
@@ -156,11 +156,31 @@ impl Session {
     }
 
     fn leave_and_block(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
-        if let State::Chatting(chatting) = &mut self.state {
-            chatting.pairing.again = None;
-            chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
-        }
+        let State::Chatting(chatting) = &mut self.state else { return self.block_past(env) };
+        chatting.pairing.again = None;
+        chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
         self.leave(env)
+    }
+
+    /// The end of the chat, most likely the stranger's doing, was faster. A wish made since goes into the pool anew, for it must not
+    /// meet them either.
+    fn block_past(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        let recent = |past: &&mut Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let Some(past) = self.past.as_mut().filter(recent) else { return Err(not_in_a_chat()) };
+        past.again = None;
+        past.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
+        let mut effects = vec![Effect::Ended { chat: past.chat, by: By::You, reason: None }];
+        let wanted = match &self.state {
+            State::Waiting(waiting) => waiting.wanted.clone(),
+            State::Attaching(attaching) => attaching.wanted.clone(),
+            State::Idle | State::Chatting(_) => return Ok(effects),
+        };
+        effects.extend(self.stop_waiting());
+        effects.push(match wanted.find.aim {
+            Aim::Again { .. } => Effect::Send(ServerFrame::Idle),
+            _ => self.wait(wanted.find, wanted.since_unix_ms, wanted.told, 0, env),
+        });
+        Ok(effects)
     }
 
     fn report(
@@ -175,7 +195,7 @@ impl Session {
             self.limits.report()?;
             return Ok(vec![Effect::Relay(body)]);
         }
-        let recent = |past: &super::Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let recent = |past: &Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
         if !self.past.as_ref().is_some_and(recent) {
             return Err(not_now("a chat can be reported until two minutes after its end"));
         }

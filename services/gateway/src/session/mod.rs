@@ -186,13 +186,14 @@ struct Chatting {
     typing: bool,
 }
 
-/// The last chat, which may still be reported.
+/// The last chat, which may still be reported, and its strangers blocked.
 #[derive(Debug)]
 struct Past {
     chat: ChatId,
     by: By,
     reason: Option<String>,
     ended_ms: u64,
+    strangers: Vec<Alias>,
     /// The wish to meet the same stranger again, where that is possible.
     again: Option<Box<Find>>,
 }
@@ -284,7 +285,8 @@ impl Session {
             self.memory.remember(Met { stranger: *stranger, ended_ms });
         }
         let again = again(&pairing, section, by, ended_ms).map(Box::new);
-        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, again });
+        let strangers = pairing.strangers;
+        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, strangers, again });
         vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
     }
 }
