@@ -8,6 +8,7 @@
     reason = "a harness fails by panicking, on the host's clock"
 )]
 
+pub mod balancer;
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod process;
 pub mod redis;
 pub mod stranger;
+pub mod tabs;
 
 use std::{future::Future, time::Duration};
 

@@ -3,6 +3,7 @@
 //! Lock order: the table of sessions before a session, a session before a relay's queue. No lock is held over an await, and
 //! nothing that a session's effects do waits.
 
+mod farewell;
 mod news;
 mod recent;
 
@@ -444,8 +445,9 @@ impl Hub {
         self.tell(slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
     }
 
-    /// Waits until every socket is gone and every ticket is out of the pool, or the drain's time is over.
+    /// Waits for the drain, and then until every socket is gone and every ticket is out of the pool, or its time is over.
     pub async fn drained(&self) {
+        self.context.drain.soft().await;
         let mut interval = tokio::time::interval(Duration::from_millis(50));
         let hard = self.context.drain.hard();
         tokio::pin!(hard);

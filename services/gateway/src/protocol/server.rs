@@ -68,6 +68,10 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<String>,
     },
+    /// This gateway is being replaced: connect anew after so long, then close this socket.
+    GoingAway {
+        reconnect_after_ms: u64,
+    },
     Notice {
         code: String,
         text: String,
@@ -234,6 +238,10 @@ mod tests {
         };
         assert!(!welcome(&[]).contains("sections"));
         assert!(welcome(&["main", "night"]).ends_with(r#","sections":["main","night"]}"#));
+        assert_eq!(
+            json(ServerFrame::GoingAway { reconnect_after_ms: 7 }),
+            r#"{"type":"going_away","reconnect_after_ms":7}"#
+        );
         let data = RawJson::new(r#"{"sdp":"v=0"}"#.into()).expect("JSON");
         assert_eq!(
             json(ServerFrame::Signal { seq: 3, data: Box::new(data) }),

@@ -167,6 +167,8 @@ pub struct Session {
     id: SessionId,
     consent: bool,
     connected: bool,
+    /// The client was told to connect elsewhere, and does not wait here any more.
+    sent_away: bool,
     limits: SessionLimits,
     memory: Memory,
     state: State,
@@ -236,7 +238,7 @@ impl Chatting {
     }
 }
 
-/// The last chat, which may still be reported.
+/// The last chat, which may still be reported, and its strangers blocked.
 #[cfg_attr(test, derive(Debug))]
 struct Past {
     chat: ChatId,
@@ -245,6 +247,7 @@ struct Past {
     ended_ms: u64,
     /// How it was left, for as long as it may have to be said again.
     left: Option<Box<Departure>>,
+    strangers: Vec<Alias>,
     /// The wish to meet the same stranger again, where that is possible.
     again: Option<Box<Find>>,
 }
@@ -257,6 +260,7 @@ impl Session {
             id,
             consent: false,
             connected: false,
+            sent_away: false,
             limits,
             memory: Memory::default(),
             state: State::Idle,
@@ -356,7 +360,8 @@ impl Session {
         }
         let again = again(&pairing, section, by, ended_ms).map(Box::new);
         let left = (by == By::You).then(|| Box::new(Departure::from(&pairing, false)));
-        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, again });
+        let strangers = pairing.strangers;
+        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, strangers, again });
         vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
     }
 }

@@ -226,3 +226,7 @@ fn ended(by: EndedBy, reason: &str) -> FromRelay {
 fn told_of_end(by: By) -> Effect {
     Effect::Ended { chat: ChatId([7; 16]), by, reason: None }
 }
+
+fn going_away() -> Effect {
+    Effect::Send(ServerFrame::GoingAway { reconnect_after_ms: 7 })
+}
