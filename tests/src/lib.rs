@@ -12,7 +12,9 @@ pub mod browser;
 pub mod chaos;
 pub mod cluster;
 pub mod http;
+pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod stranger;
 
