@@ -11,6 +11,7 @@
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
+pub mod continuity;
 pub mod http;
 pub mod ports;
 pub mod process;
