@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use stroll_tests::{
-    chaos::{Diary, Fault, Plan, Timetable, Usage, judge, roam, watch_stalls},
+    chaos::{
+        Usage,
+        matching::{Diary, Fault, Plan, Timetable, judge, roam},
+        watch_stalls,
+    },
     cluster::{Cluster, Settings, Tier},
     eventually,
     redis::Redis,

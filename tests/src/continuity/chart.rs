@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Mark, Pair, pauses::percentile};
+use super::{Mark, Pair};
+use crate::percentile::percentile;
 
 /// Of the whole picture, and of the margin at its left for the scale.
 const WIDTH: f64 = 1_200.0;

@@ -17,7 +17,7 @@ pub struct Diary {
     pub closes: Vec<Closed>,
     /// What else a client should never see.
     pub oddities: Vec<String>,
-    /// `error` frames, with their code.
+    /// `error` frames, by their code, and handshakes that failed.
     pub refusals: Vec<String>,
     /// How often it went to another gateway because it was asked to, before the old socket closed.
     pub moves: u32,

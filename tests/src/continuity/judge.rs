@@ -46,7 +46,7 @@ pub struct Verdict {
     pub visible: Findings,
     /// Sockets that were replaced before they were closed.
     pub moves: u32,
-    /// `error` frames, by code.
+    /// `error` frames, by code, and handshakes that failed.
     pub refusals: BTreeMap<String, usize>,
 }
 
@@ -272,7 +272,7 @@ impl fmt::Display for Verdict {
         row("sockets closed, by code", &format_args!("{:?}", self.closes))?;
         row("of these not to be hidden", &self.visible.count)?;
         row("sockets replaced before that", &self.moves)?;
-        row("refusals, by code", &format_args!("{:?}", self.refusals))?;
+        row("refusals", &format_args!("{:?}", self.refusals))?;
         for (what, findings) in self.wrongs().into_iter().chain([("not to be hidden", &self.visible)]) {
             findings.examples.iter().try_for_each(|example| writeln!(f, "  {what}: {example}"))?;
         }

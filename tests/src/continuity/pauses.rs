@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{Delivery, Pair};
+use crate::percentile::percentile;
 
 /// A pause that somebody may notice.
 const NOTICEABLE: Duration = Duration::from_millis(250);
@@ -95,12 +96,6 @@ fn longest(deliveries: &[Delivery], marks: &[Mark]) -> BTreeMap<Option<usize>, D
     longest
 }
 
-/// The value at so many per mille of a sorted list.
-pub(super) fn percentile(sorted: &[Duration], per_mille: usize) -> Duration {
-    let rank = (sorted.len() * per_mille).div_ceil(1_000).saturating_sub(1);
-    sorted.get(rank).copied().unwrap_or_default()
-}
-
 impl fmt::Display for Pauses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noticeable = format!("over {} ms", NOTICEABLE.as_millis());
@@ -157,12 +152,5 @@ mod tests {
         assert_eq!(after("(before any fault)"), Some((0, vec![at(50)])));
         assert_eq!(pauses.all.longest, [at(20), at(2_000)]);
         assert_eq!(pauses.after("stop").map(|group| group.noticeable().len()), Some(1));
-    }
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let group = Group { times: 1, longest: (1..=200).map(at).collect() };
-        assert_eq!([500, 990, 1_000].map(|rank| group.percentile(rank)), [100, 198, 200].map(at));
-        assert_eq!(Group::default().percentile(990), Duration::ZERO);
     }
 }
