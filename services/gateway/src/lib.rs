@@ -10,6 +10,7 @@
 mod address;
 mod close;
 mod config;
+mod homes;
 mod hub;
 mod limits;
 mod metrics;
