@@ -72,9 +72,14 @@ impl Crowd {
     /// So many pairs of strangers arrive at these gateways.
     #[must_use]
     pub fn gather(gateways: &[SocketAddr], pairs: u32, seed: u64, pace: &Pace) -> Self {
+        Self::of(gateways, 2 * pairs, seed, pace)
+    }
+
+    /// So many strangers.
+    pub(super) fn of(gateways: &[SocketAddr], strangers: u32, seed: u64, pace: &Pace) -> Self {
         let (phase, start) = (watch::Sender::new(Phase::Talk), Instant::now());
         let mut crowd = Self { start, phase, status: Vec::new(), talking: JoinSet::new() };
-        for number in 0..2 * pairs {
+        for number in 0..strangers {
             let status = Arc::<Status>::default();
             let random = Random::seeded(seed ^ u64::from(number + 1) << 32);
             let leaves = pace.one_in_leaves > 0 && number % pace.one_in_leaves == 0;
