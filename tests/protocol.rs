@@ -122,6 +122,31 @@ async fn the_end_of_a_chat_brings_a_token_to_come_back_with() {
 }
 
 #[tokio::test]
+async fn i5_a_block_that_crossed_with_the_strangers_leaving_holds() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    two.leave_with(json!({})).await;
+    assert_eq!(one.expect("ended").await["by"], "stranger");
+    let before = one.session.clone();
+    assert_eq!(one.leave_with(json!({"block": true})).await["by"], "you");
+    assert_ne!(one.session, before);
+    // Who was met lately is met again after half a second, unless blocked.
+    two.find_with(json!({"interests": ["tea"], "patience_ms": 600})).await;
+    assert_eq!(two.expect("waiting").await["widened"], json!(true));
+    one.find().await;
+    let mut chats = Vec::new();
+    for _ in 0..2 {
+        let mut other = Stranger::arrive(stroll.gateway).await;
+        other.find().await;
+        chats.push(other.expect("matched").await["chat"].clone());
+        other.leave_with(json!({})).await;
+    }
+    for stranger in [&mut one, &mut two] {
+        assert!(chats.contains(&stranger.expect("matched").await["chat"]));
+    }
+}
+
+#[tokio::test]
 async fn video_chats_carry_signals_in_the_same_numbering_and_text_chats_do_not() {
     let stroll = Single::start(&[]).await;
     let (mut one, mut two) = (Stranger::arrive(stroll.gateway).await, Stranger::arrive(stroll.gateway).await);

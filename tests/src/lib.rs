@@ -8,6 +8,7 @@
     reason = "a harness fails by panicking, on the host's clock"
 )]
 
+pub mod balancer;
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
@@ -20,6 +21,7 @@ pub mod proxy;
 pub mod redis;
 pub mod report;
 pub mod stranger;
+pub mod tabs;
 pub mod talker;
 
 use std::{future::Future, time::Duration};

@@ -27,6 +27,24 @@ pub struct Stranger {
     seen: u64,
 }
 
+/// One who lost the connection.
+#[derive(Debug)]
+pub struct Lost {
+    session: String,
+    resume: String,
+    sent: u64,
+    seen: u64,
+}
+
+impl Lost {
+    /// Comes back with both tokens and all that it knew.
+    pub async fn come_back(self, gateway: SocketAddr) -> Stranger {
+        let Self { session, resume, sent, seen } = self;
+        let hello = json!({"type": "hello", "session": session, "resume": resume});
+        Stranger { resume, sent, seen, ..Stranger::arrive_with(gateway, hello).await }
+    }
+}
+
 impl Stranger {
     /// Connects, without a word.
     ///
@@ -85,6 +103,13 @@ impl Stranger {
         }
         let new = Self::arrive_with(gateway, hello).await;
         Self { socket: new.socket, session: new.session, ..self }
+    }
+
+    /// Loses the connection without a word.
+    #[must_use]
+    pub fn lose(self) -> Lost {
+        let Self { session, resume, sent, seen, .. } = self;
+        Lost { session, resume, sent, seen }
     }
 
     /// Sends a frame.

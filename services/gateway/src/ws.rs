@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{Context, id::AddressHash};
+use chassis::id::AddressHash;
 use futures_util::SinkExt as _;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use crate::{
     address,
     close::Close,
     config::Origin,
+    farewell::{Farewell, Step},
     hub::Hub,
     limits::{BadFrames, FrameLimit, Turned},
     outbox::Outbox,
@@ -46,10 +47,6 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Within which time sockets that are in no chat are let go when the gateway stops, at most.
-const DRAIN_SPREAD: Duration = Duration::from_secs(10);
-/// How often a draining socket is looked at.
-const DRAIN_LOOK: Duration = Duration::from_millis(500);
 
 /// `GET /v1/stats`.
 pub async fn stats(State(hub): State<Arc<Hub>>) -> Response {
@@ -163,7 +160,7 @@ async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, pe
         last_frame: now,
         next_ping: now + PING_INTERVAL,
         next_look: now + HELLO_TIMEOUT,
-        drain_at: None,
+        farewell: None,
         broken: false,
     };
     let close = connection.run().await;
@@ -200,8 +197,8 @@ struct Connection {
     last_frame: Instant,
     next_ping: Instant,
     next_look: Instant,
-    /// When this socket is let go whatever it does, once the gateway drains.
-    drain_at: Option<Instant>,
+    /// How this socket is let go, once the gateway drains.
+    farewell: Option<Farewell>,
     /// The protocol was broken, so nothing more can be read.
     broken: bool,
 }
@@ -225,7 +222,7 @@ impl Connection {
                 received = self.socket.recv() => self.received(received),
                 () = outbox.changed() => self.flush().await,
                 () = tokio::time::sleep_until(self.next_look) => self.look().await,
-                () = &mut soft, if self.drain_at.is_none() => self.begin_drain(),
+                () = &mut soft, if self.farewell.is_none() => self.begin_drain(),
             };
             if let Some(close) = ended {
                 return close;
@@ -280,7 +277,7 @@ impl Connection {
             Ok(slot) => {
                 let (hub, outbox) = (Arc::clone(&self.hub), Arc::clone(&self.outbox));
                 self.presence = Some(Presence { hub, slot, outbox });
-                if self.drain_at.is_none() {
+                if self.farewell.is_none() {
                     self.next_look = self.next_ping;
                 }
                 None
@@ -328,14 +325,11 @@ impl Connection {
     async fn look(&mut self) -> Option<Close> {
         let now = Instant::now();
         let activity = self.presence.as_ref().map(|presence| presence.slot.activity());
-        if let Some(at) = self.drain_at
-            && (activity != Some(Activity::Chatting) || now >= at)
-        {
-            self.outbox.close(Close::Restart);
+        if self.takes_leave(now, activity) {
+            self.next_look = now + CLOSE_TIMEOUT;
+            return None;
         }
-        let Some(activity) = activity else {
-            return if self.drain_at.is_some() { None } else { Some(Close::HelloTooLate) };
-        };
+        let Some(activity) = activity else { return Some(Close::HelloTooLate) };
         if now.duration_since(self.last_heard) >= SILENCE {
             return Some(Close::Lost);
         }
@@ -346,8 +340,8 @@ impl Connection {
         let silence = (self.last_heard + SILENCE).max(now + Duration::from_secs(1));
         let ping = if now >= self.next_ping { self.ping(now).await } else { None };
         self.next_look = self.next_ping.min(silence);
-        if self.drain_at.is_some() {
-            self.next_look = self.next_look.min(now + DRAIN_LOOK);
+        if let Some(farewell) = &self.farewell {
+            self.next_look = self.next_look.min(farewell.next_look(now));
         }
         ping
     }
@@ -362,15 +356,28 @@ impl Connection {
         }
     }
 
-    /// The gateway stops. Each socket goes at its own moment, so that their clients don't come to the others all at once; a
-    /// chat goes on until it ends, or for most of the window.
+    /// The gateway stops: each socket goes at its own moment.
     fn begin_drain(&mut self) -> Option<Close> {
-        let now = Instant::now();
-        let Context { drain, random, .. } = &self.hub.context;
-        let window = drain.remaining();
-        self.drain_at = Some(now + random.duration(window.mul_f64(0.6)..window.mul_f64(0.9)));
-        self.next_look = now + random.duration(Duration::ZERO..window.mul_f64(0.25).min(DRAIN_SPREAD));
+        let (now, context) = (Instant::now(), &self.hub.context);
+        let farewell = Farewell::new(now, context.drain.remaining(), &context.random);
+        self.next_look = self.next_look.min(farewell.next_look(now));
+        self.farewell = Some(farewell);
         None
+    }
+
+    /// Tells the client to go when it is time. Returns whether the time to close has come.
+    fn takes_leave(&mut self, now: Instant, activity: Option<Activity>) -> bool {
+        let Some(farewell) = &mut self.farewell else { return false };
+        let step = farewell.step(now, activity);
+        if let (Step::Tell(after), Some(presence)) = (step, &self.presence)
+            && self.hub.send_away(&presence.slot, &self.outbox, after)
+        {
+            farewell.told(now);
+        }
+        if step == Step::Close {
+            self.outbox.close(Close::Restart);
+        }
+        step == Step::Close
     }
 
     /// Says goodbye, as far as the client still listens.

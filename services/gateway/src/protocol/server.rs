@@ -49,9 +49,15 @@ pub enum ServerFrame {
     Resumed {
         chat: String,
         received: u64,
+        /// A resume token in place of the one of `matched`: the chat has gone on elsewhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<String>,
     },
     Stranger {
         state: Presence,
+        /// How long from now the chat goes on without them, while they are away.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
     },
     Ended {
         chat: String,
@@ -61,6 +67,10 @@ pub enum ServerFrame {
         /// A session token that remembers the strangers of this chat.
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<String>,
+    },
+    /// This gateway is being replaced: connect anew after so long, then close this socket.
+    GoingAway {
+        reconnect_after_ms: u64,
     },
     Notice {
         code: String,
@@ -228,6 +238,10 @@ mod tests {
         };
         assert!(!welcome(&[]).contains("sections"));
         assert!(welcome(&["main", "night"]).ends_with(r#","sections":["main","night"]}"#));
+        assert_eq!(
+            json(ServerFrame::GoingAway { reconnect_after_ms: 7 }),
+            r#"{"type":"going_away","reconnect_after_ms":7}"#
+        );
         let data = RawJson::new(r#"{"sdp":"v=0"}"#.into()).expect("JSON");
         assert_eq!(
             json(ServerFrame::Signal { seq: 3, data: Box::new(data) }),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
 
-use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
+use super::{Effect, Env, Past, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
 use crate::protocol::{Aim, By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
 
 impl Session {
@@ -37,8 +37,15 @@ impl Session {
             let text = "say in `hello` that you are 18 or older and accept the terms";
             return Err(Refusal::new(Code::ConsentRequired, text));
         }
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
+    }
+
+    /// A wish that crossed with `going_away` is one for the other gateway.
+    fn only_where_it_stays(&self) -> Result<(), Refusal> {
+        let elsewhere = || Refusal::new(Code::Unavailable, "connect anew first").retry_after(1_000);
+        if self.sent_away { Err(elsewhere()) } else { Ok(()) }
     }
 
     /// Whether the other one wants it too shows only in a chat that begins.
@@ -51,6 +58,7 @@ impl Session {
         let Some(find) = again.filter(in_time).cloned() else {
             return Err(not_now("there is no stranger to be met again"));
         };
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
     }
@@ -105,14 +113,20 @@ impl Session {
         if chatting.pairing.role == Role::Spy {
             return Err(not_now("a spy only watches"));
         }
+        if chatting.rejoining {
+            return Err(not_now("not back in the chat yet"));
+        }
+        let mut effects = Vec::new();
         match chatting.delivery.outgoing(seq)? {
             Outgoing::Known => return Ok(vec![Effect::Send(ServerFrame::Ack { seq })]),
+            Outgoing::First => effects.push(Effect::Relay(ToRelay::Confirmed(seq - 1))),
             Outgoing::Repeat if chatting.delivery.take_free_repeat() => {}
             Outgoing::Repeat | Outgoing::New => self.limits.message()?,
         }
         chatting.delivery.passed_on(seq);
         chatting.typing = false;
-        Ok(vec![Effect::Relay(body())])
+        effects.push(Effect::Relay(body()));
+        Ok(effects)
     }
 
     fn ack(&mut self, seq: u64) -> Result<Vec<Effect>, Refusal> {
@@ -142,17 +156,37 @@ impl Session {
         if !matches!(self.state, State::Chatting(_)) {
             return Err(not_in_a_chat());
         }
-        let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave::default()))];
+        let mut effects = self.leave_seat(Leave::default());
         effects.extend(self.end(By::You, None, env));
         Ok(effects)
     }
 
     fn leave_and_block(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
-        if let State::Chatting(chatting) = &mut self.state {
-            chatting.pairing.again = None;
-            chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
-        }
+        let State::Chatting(chatting) = &mut self.state else { return self.block_past(env) };
+        chatting.pairing.again = None;
+        chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
         self.leave(env)
+    }
+
+    /// The end of the chat, most likely the stranger's doing, was faster. A wish made since goes into the pool anew, for it must not
+    /// meet them either.
+    fn block_past(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        let recent = |past: &&mut Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let Some(past) = self.past.as_mut().filter(recent) else { return Err(not_in_a_chat()) };
+        past.again = None;
+        past.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
+        let mut effects = vec![Effect::Ended { chat: past.chat, by: By::You, reason: None }];
+        let wanted = match &self.state {
+            State::Waiting(waiting) => waiting.wanted.clone(),
+            State::Attaching(attaching) => attaching.wanted.clone(),
+            State::Idle | State::Chatting(_) => return Ok(effects),
+        };
+        effects.extend(self.stop_waiting());
+        effects.push(match wanted.find.aim {
+            Aim::Again { .. } => Effect::Send(ServerFrame::Idle),
+            _ => self.wait(wanted.find, wanted.since_unix_ms, wanted.told, 0, env),
+        });
+        Ok(effects)
     }
 
     fn report(
@@ -163,11 +197,15 @@ impl Session {
     ) -> Result<Vec<Effect>, Refusal> {
         let id = Bytes::copy_from_slice(&env.random.bytes::<16>());
         let body = ToRelay::Report(Report { reason: reason.to_owned(), comment: comment.0, id });
-        if matches!(self.state, State::Chatting(_)) {
+        if let State::Chatting(chatting) = &self.state {
+            if !chatting.home.has_seat() {
+                let text = "the chat is on its way to another place; report again in a moment";
+                return Err(Refusal::new(Code::Unavailable, text).retry_after(1_000));
+            }
             self.limits.report()?;
             return Ok(vec![Effect::Relay(body)]);
         }
-        let recent = |past: &super::Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let recent = |past: &Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
         if !self.past.as_ref().is_some_and(recent) {
             return Err(not_now("a chat can be reported until two minutes after its end"));
         }
