@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::{eventually, redis::free_port};
+use crate::{eventually, ports::free_address};
 
 /// A browser of one test's own. Ends with it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Browser {
     /// # Panics
     /// If Chromium or chromedriver is missing.
     pub async fn start(width: u32, height: u32) -> Self {
-        let port = free_port();
+        let port = free_address().port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())

@@ -12,6 +12,7 @@ mod admission;
 mod close;
 mod config;
 mod farewell;
+mod homes;
 mod hub;
 mod limits;
 mod metrics;

@@ -25,6 +25,8 @@ pub struct Metrics {
     relays: UpDownCounter<i64>,
     matched: Histogram<f64>,
     batches: Histogram<u64>,
+    homes: Counter<u64>,
+    interrupted: Histogram<f64>,
     /// What waits to be sent to clients, in all sockets' queues.
     pub to_clients: Depth,
     /// What waits to be sent to relays, in all streams' queues.
@@ -126,6 +128,17 @@ impl Metrics {
                 .with_description("Tickets put into the pool with one call")
                 .with_boundaries(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
                 .build(),
+            homes: meter
+                .u64_counter("stroll.gateway.homes")
+                .with_unit("{question}")
+                .with_description("Questions for the home of a chat, by what came of them")
+                .build(),
+            interrupted: meter
+                .f64_histogram("stroll.gateway.interruption.duration")
+                .with_unit("s")
+                .with_description("How long chats had no relay, of those that have one again")
+                .with_boundaries(vec![0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0])
+                .build(),
             matched: meter
                 .f64_histogram("stroll.gateway.match.duration")
                 .with_unit("s")
@@ -183,6 +196,16 @@ impl Metrics {
     /// A ticket went into the pool again.
     pub fn again(&self) {
         self.overdue.add(1, &[]);
+    }
+
+    /// It was asked where a chat is.
+    pub fn home(&self, outcome: &'static str) {
+        self.homes.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A chat has a relay again.
+    pub fn interrupted(&self, seconds: f64) {
+        self.interrupted.record(seconds, &[]);
     }
 
     /// So many tickets go into the pool with one call.

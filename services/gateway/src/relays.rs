@@ -16,23 +16,31 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use prost::Message as _;
 use stroll_proto::v1::{
-    ConnectRequest, Decline, GatewayFrame, RelayFrame, gateway_frame::Body,
+    ConnectRequest, Decline, GatewayFrame, Leave, Ping, RelayFrame, Subject, gateway_frame::Body,
     relay_service_client::RelayServiceClient,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, MissedTickBehavior},
+};
 use tonic::Status;
 use tracing::{info, warn};
 
 use crate::{
     metrics::{Depth, Metrics},
-    session::Pairing,
+    session::{Departure, Pairing, Retake},
     slot::Slot,
 };
 
 /// Most frames that wait for a relay. One that takes none for so long is as good as lost.
 const MAX_WAITING: usize = 65_536;
 /// How long a relay may take to open the stream.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked whether anything has come from a relay, which is pinged if nothing has since the last time.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long nothing may come from a relay; and from one that matchmakers don't hear either.
+const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE_IF_DOUBTED: Duration = Duration::from_millis(750);
 /// Most frames in one request, and most bytes.
 const MAX_BATCH: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -80,6 +88,32 @@ impl Relays {
         link
     }
 
+    /// These relays are heard of by matchmakers. Others may be lost, if they say nothing here either.
+    pub fn heard_of(&self, addresses: &[String]) {
+        for (address, link) in &*self.links.lock() {
+            link.queue.lock().is_doubted = !addresses.contains(address);
+        }
+    }
+
+    /// Leaves a chat that has no seat here: takes it for a moment.
+    pub fn depart(self: &Arc<Self>, departure: &Departure, subject: Subject) {
+        let Departure { relay, seat_token, banned } = departure;
+        let (link, retake) = (
+            self.link(relay),
+            Retake {
+                relay: relay.clone(),
+                seat_token: seat_token.clone(),
+                received: None,
+                confirmed: None,
+                began: true,
+                carried: true,
+            },
+        );
+        let handle = link.new_handle();
+        link.push(handle, retake_seat(&retake, subject));
+        link.push(handle, Body::Leave(Leave { banned: *banned }));
+    }
+
     /// Refuses a seat.
     pub fn decline(self: &Arc<Self>, pairing: &Pairing) {
         let link = self.link(&pairing.relay);
@@ -118,12 +152,31 @@ impl Relays {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, client.connect(requests)).await;
         let connected = connecting.map_err(|_| Status::deadline_exceeded("the relay does not answer"))??;
         let mut responses = connected.into_inner();
-        while let Some(response) = responses.message().await? {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard, mut looked) = (Instant::now(), Instant::now());
+        loop {
+            let response = tokio::select! {
+                response = responses.message() => response?,
+                _ = look.tick() => {
+                    // After a pause of our own, what came meanwhile is to be read first.
+                    let paused = looked.elapsed() > 2 * LOOK;
+                    looked = Instant::now();
+                    if !paused && heard.elapsed() >= link.patience() {
+                        return Err(Status::deadline_exceeded("nothing came from the relay for a while"));
+                    }
+                    if heard.elapsed() >= LOOK {
+                        link.push(0, Body::Ping(Ping {}));
+                    }
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            let Some(response) = response else { return Ok(()) };
             if self.news.send((Arc::clone(link), News::Frames(response.frames))).await.is_err() {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
@@ -142,6 +195,8 @@ struct Queue {
     waiting: VecDeque<GatewayFrame>,
     next_handle: u64,
     stopped: bool,
+    /// Matchmakers don't hear of the relay.
+    is_doubted: bool,
 }
 
 impl Link {
@@ -155,6 +210,11 @@ impl Link {
         let mut queue = self.queue.lock();
         queue.next_handle += 1;
         queue.next_handle
+    }
+
+    /// How long nothing may come.
+    fn patience(&self) -> Duration {
+        if self.queue.lock().is_doubted { SILENCE_IF_DOUBTED } else { SILENCE }
     }
 
     /// From now on frames for the handle are the slot's.
@@ -236,11 +296,28 @@ fn take_batch(waiting: &mut VecDeque<GatewayFrame>) -> Vec<GatewayFrame> {
 
 /// The first frame of a seat.
 #[must_use]
-pub fn attach(pairing: &Pairing, subject: stroll_proto::v1::Subject, traceparent: String) -> Body {
+pub fn attach(pairing: &Pairing, subject: Subject, traceparent: String) -> Body {
     Body::Attach(stroll_proto::v1::Attach {
         seat_token: Bytes::clone(&pairing.seat_token),
         subject: Some(subject),
-        received: 0,
+        received: Some(0),
+        confirmed: Some(0),
         traceparent,
+        began: false,
+        carried: true,
+    })
+}
+
+/// The first frame of a seat that is taken again, or elsewhere.
+#[must_use]
+pub fn retake_seat(retake: &Retake, subject: Subject) -> Body {
+    Body::Attach(stroll_proto::v1::Attach {
+        seat_token: Bytes::clone(&retake.seat_token),
+        subject: Some(subject),
+        received: retake.received,
+        confirmed: retake.confirmed,
+        traceparent: String::new(),
+        began: retake.began,
+        carried: retake.carried,
     })
 }

@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use chassis::{
-    Context,
-    id::{Alias, ChatId, SessionId},
+    Context, Redacted, Sections,
+    id::{Alias, ChatId, Epoch, Seat, SessionId, TicketId},
     secret::Purpose,
 };
 use prost::Message as _;
 
-use crate::session::{Known, Memory, Met, Pairing};
+use crate::{
+    protocol::{Mode, Role},
+    session::{Known, Memory, Met, Pairing, Rejoin},
+};
 
 /// How long a session token is good, in milliseconds: 30 days.
 const SESSION_MS: u64 = 30 * 24 * 3_600_000;
@@ -56,6 +59,16 @@ struct ResumeClaims {
     epoch: u64,
     #[prost(uint64, tag = "7")]
     expires_unix_ms: u64,
+    #[prost(bool, tag = "8")]
+    spy: bool,
+    #[prost(bool, tag = "9")]
+    video: bool,
+    #[prost(string, tag = "10")]
+    section: String,
+    #[prost(fixed64, repeated, tag = "11")]
+    strangers: Vec<u64>,
+    #[prost(bytes = "bytes", tag = "12")]
+    again: Bytes,
 }
 
 /// A token that makes its holder the same session again.
@@ -87,7 +100,8 @@ pub fn read_session(context: &Context, token: &str) -> Option<Known> {
 
 /// A token that brings its holder back into the chat.
 #[must_use]
-pub fn for_resume(context: &Context, session: SessionId, pairing: &Pairing) -> String {
+pub fn for_resume(context: &Context, session: SessionId, rejoin: &Rejoin) -> String {
+    let Rejoin { pairing, section } = rejoin;
     let claims = ResumeClaims {
         session: session.to_bytes(),
         chat: pairing.chat.to_bytes(),
@@ -96,17 +110,49 @@ pub fn for_resume(context: &Context, session: SessionId, pairing: &Pairing) -> S
         home: pairing.relay.clone(),
         epoch: pairing.epoch.0,
         expires_unix_ms: context.clock.unix_ms() + RESUME_MS,
+        spy: pairing.role == Role::Spy,
+        video: pairing.mode == Mode::Video,
+        section: section.name().to_owned(),
+        strangers: pairing.strangers.iter().map(|stranger| stranger.0).collect(),
+        again: pairing.again.map(|again| Bytes::copy_from_slice(again.reveal())).unwrap_or_default(),
     };
     context.secret.seal(Purpose::Resume, &claims.encode_to_vec(), &context.random)
 }
 
 /// The chat that a resume token of this session is for; nothing if it is forged, damaged, expired or another's.
 #[must_use]
-pub fn read_resume(context: &Context, session: SessionId, token: &str) -> Option<ChatId> {
+pub fn read_resume(
+    context: &Context,
+    sections: &Sections,
+    session: SessionId,
+    token: &str,
+) -> Option<Rejoin> {
     let content = context.secret.open(Purpose::Resume, token).ok()?;
     let claims = ResumeClaims::decode(content.as_slice()).ok()?;
-    let good = claims.expires_unix_ms > context.clock.unix_ms() && claims.session == session.to_bytes();
-    ChatId::try_from(&claims.chat).ok().filter(|_| good)
+    if claims.expires_unix_ms <= context.clock.unix_ms() || claims.session != session.to_bytes() {
+        return None;
+    }
+    let pairing = Pairing {
+        // It is no ticket's any more.
+        ticket: TicketId([0; 16]),
+        chat: ChatId::try_from(&claims.chat).ok()?,
+        seat: Seat::from_number(claims.seat).ok()?,
+        role: if claims.spy { Role::Spy } else { Role::Stranger },
+        epoch: Epoch(claims.epoch),
+        relay: claims.home,
+        seat_token: claims.seat_token,
+        common_interests: Vec::new(),
+        language: None,
+        question: None,
+        mode: if claims.video { Mode::Video } else { Mode::Text },
+        initiator: false,
+        traceparent: String::new(),
+        strangers: claims.strangers.into_iter().map(Alias).collect(),
+        again: <[u8; 16]>::try_from(&*claims.again).ok().map(Redacted::new),
+    };
+    // One that the operator has done away with since counts no more.
+    let section = sections.get(&claims.section).unwrap_or_else(|| sections.first()).clone();
+    Some(Rejoin { pairing, section })
 }
 
 #[cfg(test)]
@@ -121,9 +167,9 @@ mod tests {
         Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO)
     }
 
-    fn pairing() -> Pairing {
-        Pairing {
-            ticket: chassis::id::TicketId([1; 16]),
+    fn rejoin() -> Rejoin {
+        let pairing = Pairing {
+            ticket: TicketId([0; 16]),
             chat: ChatId([2; 16]),
             seat: chassis::id::Seat(1),
             role: crate::protocol::Role::Stranger,
@@ -136,9 +182,14 @@ mod tests {
             mode: crate::protocol::Mode::Text,
             initiator: false,
             traceparent: String::new(),
-            strangers: Vec::new(),
-            again: None,
-        }
+            strangers: vec![Alias(5)],
+            again: Some(Redacted::new([6; 16])),
+        };
+        Rejoin { pairing, section: sections().get("night").expect("a section").clone() }
+    }
+
+    fn sections() -> Sections {
+        "main,night".parse().expect("sections")
     }
 
     /// With nobody remembered.
@@ -150,15 +201,19 @@ mod tests {
     async fn a_resume_token_is_good_for_its_session_and_its_time_and_only_whole() {
         let context = context();
         let (own, other) = (SessionId([7; 16]), SessionId([8; 16]));
-        let token = for_resume(&context, own, &pairing());
-        assert_eq!(read_resume(&context, own, &token), Some(ChatId([2; 16])));
-        assert_eq!(read_resume(&context, other, &token), None);
+        let read = |session, token: &str| read_resume(&context, &sections(), session, token);
+        let token = for_resume(&context, own, &rejoin());
+        assert!(read(own, &token) == Some(rejoin()));
+        assert!(read(other, &token).is_none());
+        let fewer: Sections = "main".parse().expect("sections");
+        let there = read_resume(&context, &fewer, own, &token).expect("good").section;
+        assert_eq!(there, *fewer.first(), "its own was done away with");
         let changed = token.replacen(&token[40..41], if &token[40..41] == "A" { "B" } else { "A" }, 1);
-        assert_eq!(read_resume(&context, own, &changed), None);
+        assert!(read(own, &changed).is_none());
         let session = for_session(&context, &known(own));
-        assert_eq!(read_resume(&context, own, &session), None, "a token of another kind");
+        assert!(read(own, &session).is_none(), "a token of another kind");
         tokio::time::sleep(Duration::from_millis(RESUME_MS)).await;
-        assert_eq!(read_resume(&context, own, &token), None);
+        assert!(read(own, &token).is_none());
     }
 
     #[tokio::test(start_paused = true)]

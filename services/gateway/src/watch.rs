@@ -126,6 +126,10 @@ async fn handle(
             hub.stats.heard(cluster);
             Ok(())
         }
+        Some(Down::Relays(relays)) => {
+            hub.relays_heard_of(&relays.addresses);
+            Ok(())
+        }
         None => Ok(()),
     }
 }

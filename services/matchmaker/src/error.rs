@@ -23,9 +23,6 @@ pub enum Error {
     /// Somebody else has become the shard's owner.
     #[error("the shard has another owner")]
     Fenced,
-    /// No relay is there that could be chosen.
-    #[error("no other relay lives")]
-    NoRelay,
     /// No such ticket waits.
     #[error("no such ticket waits")]
     NoTicket,
@@ -45,7 +42,6 @@ impl From<Error> for Status {
             Error::Away(_) => Self::unavailable("the store is away"),
             Error::Refused(_) => Self::unavailable("the store is not fit for use"),
             Error::Fenced => Self::aborted("the shard has another owner"),
-            Error::NoRelay => Self::unavailable("no other relay lives"),
             Error::NoTicket => Self::not_found("no such ticket waits"),
             Error::BadToken => Self::unauthenticated("the seat token is not good"),
             Error::Draining => Self::unavailable("this replica is draining"),

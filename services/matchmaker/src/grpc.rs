@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
-use chassis::{
-    grpc::Target,
-    id::{Epoch, TicketId},
-};
+use chassis::{grpc::Target, id::TicketId};
 use futures_util::future::try_join_all;
 use prost::Message as _;
 use stroll_proto::v1::{
-    self as v1, CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRefusal,
+    self as v1, CancelRequest, CancelResponse, ChooseHomesRequest, ChooseHomesResponse, EnqueueRefusal,
     EnqueueRefusalReason, EnqueueRequest, EnqueueResponse, EnqueueResult, ExplainTicketRequest,
     ExplainTicketResponse, HeartbeatRequest, HeartbeatResponse, TicketPlace, WatchAssignmentsRequest,
     enqueue_result::Outcome, matchmaker_service_server::MatchmakerService,
@@ -22,10 +19,10 @@ use crate::{
     Error,
     error::Result,
     explain::explain,
+    homes,
     matching::{self, Kind, Ticket, Wish},
     members::Member,
     owner::MOVES_AFTER_MS,
-    placement,
     pool::{EntryId, Shard},
     replica::Replica,
     watch,
@@ -81,12 +78,12 @@ impl MatchmakerService for Service {
         self.answer("heartbeat", heartbeat(&self.0, request.into_inner())).await
     }
 
-    async fn choose_home(
+    async fn choose_homes(
         &self,
-        request: Request<ChooseHomeRequest>,
-    ) -> std::result::Result<Response<ChooseHomeResponse>, Status> {
-        let span = continued(info_span!("choose_home"), request.metadata());
-        self.answer("choose_home", choose_home(&self.0, request.into_inner()).instrument(span)).await
+        request: Request<ChooseHomesRequest>,
+    ) -> std::result::Result<Response<ChooseHomesResponse>, Status> {
+        let span = continued(info_span!("choose_homes"), request.metadata());
+        self.answer("choose_homes", homes::choose(&self.0, request.into_inner()).instrument(span)).await
     }
 
     async fn explain_ticket(
@@ -237,17 +234,4 @@ async fn heartbeat(replica: &Replica, request: HeartbeatRequest) -> Result<Heart
     }
     replica.members.tell(Member::Relay(request)).await?;
     Ok(HeartbeatResponse {})
-}
-
-async fn choose_home(replica: &Replica, request: ChooseHomeRequest) -> Result<ChooseHomeResponse> {
-    let Replica { context, pool, members, .. } = replica;
-    let (chat, claims) = placement::claims(&context.secret, &request.seat_token, context.clock.unix_ms())?;
-    let epoch = Epoch(claims.epoch.saturating_add(1));
-    let relay = match members.choose_other_relay(&request.lost_relay) {
-        Some(proposed) => pool.choose_home(chat, epoch, &proposed).await?,
-        // The other stranger may have asked while there was one.
-        None => pool.home(chat, epoch).await?.ok_or(Error::NoRelay)?,
-    };
-    let seat_token = placement::moved_seat_token(&context.secret, claims, epoch, context.clock.unix_ms());
-    Ok(ChooseHomeResponse { epoch: epoch.0, relay, seat_token })
 }

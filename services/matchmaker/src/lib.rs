@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod explain;
 mod grpc;
+mod homes;
 pub mod matching;
 mod members;
 mod metrics;

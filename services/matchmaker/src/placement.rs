@@ -14,7 +14,7 @@ use stroll_proto::v1::SeatClaims;
 use crate::{Error, error::Result};
 
 /// How long a seat token opens its seat. It has to outlive every chat, because who comes back into one comes with it.
-const TOKEN_LIVES: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const TOKEN_LIVES: Duration = Duration::from_secs(24 * 3600);
 
 /// A relay that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]

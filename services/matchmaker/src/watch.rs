@@ -11,8 +11,9 @@ use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use chassis::backoff::Backoff;
 use prost::Message as _;
 use stroll_proto::v1::{
-    Assignment, AssignmentBatch, Delivery, GatewayLoad, WatchAssignmentsRequest, WatchAssignmentsResponse,
-    WatchOpen, watch_assignments_request::Kind as Up, watch_assignments_response::Kind as Down,
+    Assignment, AssignmentBatch, Delivery, GatewayLoad, LiveRelays, WatchAssignmentsRequest,
+    WatchAssignmentsResponse, WatchOpen, watch_assignments_request::Kind as Up,
+    watch_assignments_response::Kind as Down,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -145,10 +146,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Sends the generation, first of all and when it changes, and the cluster's numbers.
+    /// Sends the generation, first of all and when it changes, the cluster's numbers, and which relays live.
     async fn announce(&self) -> Result<()> {
         let mut generations = self.replica.store.generations();
         generations.mark_changed();
+        let (mut heard, mut relays) = (self.replica.members.heard(), Vec::new());
         let mut ticks = interval(CLUSTER_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -159,9 +161,22 @@ impl<'a> Watch<'a> {
                     let generation = generation.ok_or_else(|| Error::Away("not there yet".to_owned()))?;
                     self.send(Down::Generation(generation)).await?;
                 }
-                _ = ticks.tick() => self.send(Down::Cluster(self.replica.members.load())).await?,
+                _ = ticks.tick() => {
+                    self.send(Down::Cluster(self.replica.members.load())).await?;
+                    self.tell_relays(&mut relays, Say::Anyway).await?;
+                }
+                _ = heard.changed() => self.tell_relays(&mut relays, Say::News).await?,
             }
         }
+    }
+
+    async fn tell_relays(&self, told: &mut Vec<String>, say: Say) -> Result<()> {
+        let addresses = self.replica.members.relay_addresses();
+        if say == Say::News && addresses == *told {
+            return Ok(());
+        }
+        told.clone_from(&addresses);
+        self.send(Down::Relays(LiveRelays { addresses })).await
     }
 
     /// Hears acknowledgements and loads until the gateway says no more.
@@ -237,6 +252,13 @@ impl<'a> Watch<'a> {
         let sent = self.answers.send(Ok(WatchAssignmentsResponse { kind: Some(kind) })).await;
         sent.map_err(|_| Error::Draining)
     }
+}
+
+/// Whether something is to be told that is known already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Say {
+    Anyway,
+    News,
 }
 
 /// The news as it is sent.

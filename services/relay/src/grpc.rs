@@ -1,6 +1,6 @@
 //! The gateways' side: one stream per gateway, which carries all its seats.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use chassis::{
     Context,
@@ -8,10 +8,12 @@ use chassis::{
 };
 use futures_util::{Stream, stream};
 use stroll_proto::v1::{
-    Attach, ConnectRequest, ConnectResponse, GatewayFrame,
+    Attach, ConnectRequest, ConnectResponse, GatewayFrame, Pong, RelayFrame,
     gateway_frame::Body,
+    relay_frame::Body as Answer,
     relay_service_server::{RelayService, RelayServiceServer},
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 use tracing::{info, info_span, warn};
@@ -25,6 +27,8 @@ use crate::{
 
 /// Longest id of a gateway.
 const MAX_GATEWAY: usize = 64;
+/// How long a gateway may say nothing. It pings when it has nothing to say.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Handles of forgotten chats are looked for when there are more than this, and twice as many as were left the last time.
 const SWEEP: usize = 1024;
 
@@ -112,9 +116,9 @@ impl Gateway {
         self.finish(end);
     }
 
-    /// Takes requests until the gateway ends the stream.
+    /// Takes requests until the gateway ends the stream, or says nothing for too long.
     async fn receive(&mut self, requests: &mut Streaming<ConnectRequest>) -> End {
-        while let Ok(Some(request)) = requests.message().await {
+        while let Ok(Ok(Some(request))) = timeout(SILENCE, requests.message()).await {
             if self.name.is_empty() && !self.introduce(&request.gateway) {
                 return End::Unnamed;
             }
@@ -143,6 +147,10 @@ impl Gateway {
         match frame.body.ok_or(Ignored::Empty)? {
             Body::Attach(attach) => self.on_attach(handle, attach),
             Body::Decline(decline) => self.hub.decline(&decline, &mut self.batch),
+            Body::Ping(_) => {
+                self.outbox.push(RelayFrame { handle: 0, body: Some(Answer::Pong(Pong {})) });
+                Ok(Done::Handled)
+            }
             body => {
                 let place = self.places.get(&handle).ok_or(Ignored::UnknownHandle)?;
                 let link = Link { stream: self.outbox.stream, handle };

@@ -28,7 +28,7 @@ use chassis::{
 };
 use parking_lot::Mutex;
 use stroll_proto::v1::{
-    Attach, Decline, Refused, RefusedReason, RelayFrame, ReportRequest, Reported, Said, Verdict,
+    Attach, Decline, Refused, RefusedReason, RelayFrame, Replaced, ReportRequest, Reported, Said, Verdict,
     gateway_frame::Body as FromGateway, relay_frame::Body,
 };
 use tokio::sync::mpsc::{Permit, Receiver};
@@ -39,7 +39,7 @@ use self::{
     timers::Timers,
 };
 use crate::{
-    chat::{Arrival, Chat, Done, Effect, Ignored, Incoming, Link, MAX_SEATS, Moment, Rules, Seating},
+    chat::{Age, Arrival, Chat, Done, Effect, Ignored, Incoming, Link, MAX_SEATS, Moment, Rules, Seating},
     config::Chats,
     inspector::{Admission, Connected, Inspector},
     metrics::{Levels, Metrics, Tally},
@@ -51,9 +51,13 @@ use crate::{
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// For so long beyond the grace time a relay that was started anew takes up chats that it does not know.
+const YOUTH: Duration = Duration::from_secs(10);
+
 /// All chats.
 pub(crate) struct Hub {
     context: Context,
+    started: Moment,
     settings: Chats,
     metrics: Metrics,
     inspector: Inspector,
@@ -108,6 +112,7 @@ impl Hub {
         let (inspector, texts) = Inspector::new(settings.unmoderated);
         let hub = Self {
             context: context.clone(),
+            started: Duration::from_millis(context.clock.unix_ms()),
             settings,
             metrics,
             inspector,
@@ -187,16 +192,15 @@ impl Hub {
         batch: &mut Batch,
     ) -> Option<Place> {
         let result = self.try_attach(outbox, handle, attach, batch);
-        self.metrics.attach(result.as_ref().map(|_| ()).map_err(|reason| *reason));
-        let reason = match result {
+        self.metrics.attach(result.as_ref().map(|_| ()).map_err(Refused::reason));
+        let refused = match result {
             Ok(place) => return Some(place),
-            Err(reason) => reason,
+            Err(refused) => refused,
         };
-        if reason == RefusedReason::BadToken {
+        if refused.reason() == RefusedReason::BadToken {
             self.alarm.raise(batch.now);
         }
-        let refused = Body::Refused(Refused { reason: reason.into() });
-        outbox.push(RelayFrame { handle, body: Some(refused) });
+        outbox.push(RelayFrame { handle, body: Some(Body::Refused(refused)) });
         None
     }
 
@@ -206,19 +210,31 @@ impl Hub {
         handle: u64,
         attach: Attach,
         batch: &mut Batch,
-    ) -> Result<Place, RefusedReason> {
+    ) -> Result<Place, Refused> {
         let now = batch.now;
-        let seating = seat_token::verify(&self.context.secret, now, &attach.seat_token)?;
-        let entry = self.entry(now, &seating).ok_or(RefusedReason::Full)?;
+        let refused = |reason: RefusedReason| Refused { reason: reason.into(), ended: None };
+        let seating = seat_token::verify(&self.context.secret, now, &attach.seat_token).map_err(refused)?;
+        let age = if attach.began { Age::Begun } else { Age::New };
+        let is_old = now.saturating_sub(self.started) > self.settings.grace + YOUTH;
+        if age == Age::Begun && !attach.carried && is_old && !self.knows(seating.chat) {
+            return Err(refused(RefusedReason::Gone));
+        }
+        let entry = self.entry(now, &seating).ok_or_else(|| refused(RefusedReason::Full))?;
         let arrival = Arrival {
             seating,
             subject: attach.subject.unwrap_or_default(),
             received: attach.received,
+            confirmed: attach.confirmed,
             link: Link { stream: outbox.stream, handle },
+            age,
         };
         self.act(&entry, batch, None, |state, out| {
-            state.chat.on_attach(now, &arrival, out)?;
-            state.outboxes[index(seating.seat)] = Some(Arc::clone(outbox));
+            let before = state.chat.on_attach(now, &arrival, out)?;
+            let replaced = state.outboxes[index(seating.seat)].replace(Arc::clone(outbox));
+            if let (Some(before), Some(replaced)) = (before, replaced) {
+                let body = Some(Body::Replaced(Replaced {}));
+                replaced.push(RelayFrame { handle: before.handle, body });
+            }
             Ok(Place { entry: Arc::downgrade(&entry), seat: seating.seat })
         })
     }
@@ -348,17 +364,26 @@ impl Hub {
         }
     }
 
-    /// Ends all chats.
-    pub(crate) fn stop(self: &Arc<Self>) {
-        let entries: Vec<_> = self.table.lock().values().map(Arc::clone).collect();
-        let mut batch = self.batch();
-        let now = batch.now;
-        for entry in entries {
-            self.act(&entry, &mut batch, None, |state, out| state.chat.on_stop(now, out));
+    /// Asks the gateways to look for other homes for all chats: for each at its moment within `spread`, so that they don't all
+    /// go at once.
+    pub(crate) async fn hand_over(self: &Arc<Self>, spread: Duration) {
+        let entries: Vec<_> = self.table.lock().values().map(Arc::downgrade).collect();
+        let steps = (spread.as_millis() / TICK.as_millis()).max(1);
+        let each = entries.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(1);
+        for some in entries.chunks(each) {
+            let mut batch = self.batch();
+            for entry in some.iter().filter_map(Weak::upgrade) {
+                self.act(&entry, &mut batch, None, |state, out| state.chat.on_hand_over(out));
+            }
+            tokio::time::sleep(TICK).await;
         }
     }
 
     // === memory ===
+
+    fn knows(&self, chat: ChatId) -> bool {
+        self.table.lock().contains_key(&chat)
+    }
 
     /// The chat of a token; made, if it is new and there is room for it.
     fn entry(&self, now: Moment, seating: &Seating) -> Option<Arc<Entry>> {
@@ -457,7 +482,7 @@ impl Hub {
                 }
                 Effect::Report { seat, request } => report = Some((seat, request)),
                 Effect::Over(by) => {
-                    debug!(chat = %state.chat.id(), ?by, "chat over");
+                    debug!(chat = %state.chat.id(), ?by, "chat over here");
                     self.live.fetch_sub(1, Ordering::Relaxed);
                     self.memory.ended(entry);
                     self.metrics.ended(by);

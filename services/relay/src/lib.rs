@@ -34,7 +34,9 @@ use crate::{grpc::Grpc, heartbeat::Heart, hub::Hub, metrics::Metrics, reports::R
 /// How long a draining relay waits for chats that were paired just before, and how often it looks.
 const LINGER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
-/// What is kept of a drain's window to tell gateways that their chats are over.
+/// Within which time chats are handed over, at most.
+const HAND_OVER: Duration = Duration::from_secs(5);
+/// What is kept of a drain's window to end the gateways' streams.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A relay that listens.
@@ -62,7 +64,7 @@ impl Relay {
         self.address
     }
 
-    /// Carries chats until the process has drained: until the last chat is over, or the drain's window is.
+    /// Carries chats until the process has drained: until the last chat has ended or gone elsewhere, or the drain's window is over.
     ///
     /// # Errors
     /// If serving gRPC fails.
@@ -119,19 +121,39 @@ fn spawn(
     });
 }
 
-/// Waits for the drain, then for the chats to end, and ends those that don't. Then ends the gateways' streams.
+/// Waits for the drain, then for the chats to end or to go to other relays. Then ends the gateways' streams; where a chat found no
+/// other home, its gateways go on looking for one.
 async fn wind_down(context: Context, hub: Arc<Hub>, closing: CancellationToken, edge: Drain) {
     context.drain.soft().await;
     // The condition stays unmet when it is dropped.
     let _ = context.readiness.condition("drain", "draining");
-    let patience = context.drain.remaining().saturating_sub(FAREWELL.min(context.drain.remaining() / 2));
-    if tokio::time::timeout(patience, last_chat(&hub)).await.is_err() {
-        warn!(chats = hub.live(), "the drain's time is over, ending chats");
-        hub.stop();
+    let window = context.drain.remaining();
+    let patience = window.saturating_sub(FAREWELL.min(window / 2));
+    let emptied = async {
+        tokio::select! {
+            () = hand_over(&hub, window) => {}
+            () = last_chat(&hub) => {}
+        }
+    };
+    match tokio::time::timeout(patience, emptied).await {
+        Ok(()) => info!("no chats are left"),
+        Err(_) => {
+            warn!(chats = hub.live(), "no other relay took these chats, leaving them to their gateways")
+        }
     }
-    info!("no chats are left");
     closing.cancel();
     edge.begin();
+}
+
+/// Asks the gateways to go to other relays with their chats, and again where they have not, or where chats were paired just
+/// before the drain was known.
+async fn hand_over(hub: &Arc<Hub>, window: Duration) {
+    let mut spread = HAND_OVER.min(window / 4);
+    loop {
+        hub.hand_over(spread).await;
+        sleep(LINGER).await;
+        spread = Duration::ZERO;
+    }
 }
 
 /// Waits until there has been no chat, and no report on its way, for a moment: some chats may have been paired before the

@@ -98,7 +98,7 @@ impl Metrics {
             ended: counter(
                 "stroll.relay.chats.ended",
                 "{chat}",
-                "Chats that ended, by who or what ended them",
+                "Chats that ended, by who or what ended them, or moved to another relay",
             ),
             frames: counter(
                 "stroll.relay.frames",
@@ -152,14 +152,15 @@ impl Metrics {
         self.attaches.add(1, &[KeyValue::new(RESULT, result)]);
     }
 
-    /// A chat is over.
-    pub(crate) fn ended(&self, by: EndedBy) {
+    /// A chat is over, or goes on elsewhere.
+    pub(crate) fn ended(&self, by: Option<EndedBy>) {
         let by = match by {
-            EndedBy::Stranger => "stranger",
-            EndedBy::Away => "away",
-            EndedBy::Moderation => "moderation",
-            EndedBy::Error | EndedBy::Unspecified => "error",
-            EndedBy::NoShow => "no_show",
+            Some(EndedBy::Stranger | EndedBy::You) => "stranger",
+            Some(EndedBy::Away) => "away",
+            Some(EndedBy::Moderation) => "moderation",
+            Some(EndedBy::Error | EndedBy::Unspecified) => "error",
+            Some(EndedBy::NoShow) => "no_show",
+            None => "moved",
         };
         self.ended.add(1, &[KeyValue::new(BY, by)]);
     }

@@ -176,7 +176,11 @@ fn size(frame: &RelayFrame) -> usize {
             | Body::Ack(_)
             | Body::Typing(_)
             | Body::Resumed(_)
-            | Body::Peer(_),
+            | Body::Peer(_)
+            | Body::Replaced(_)
+            | Body::Moving(_)
+            | Body::Confirmed(_)
+            | Body::Pong(_),
         )
         | None => 0,
     };
@@ -230,7 +234,10 @@ mod tests {
     fn every_chat_of_a_full_relay_can_lose_its_other_seat_at_once() {
         let outbox = outbox();
         let chats = crate::Chats::default().max_chats;
-        let away = |handle| RelayFrame { handle, body: Some(Body::Peer(Peer { seat: 2, away: true })) };
+        let away = |handle| RelayFrame {
+            handle,
+            body: Some(Body::Peer(Peer { seat: 2, away: true, ..Peer::default() })),
+        };
         (0..chats as u64).for_each(|handle| outbox.push(away(handle)));
         assert_eq!((outbox.ended(), waiting(&outbox)), (None, chats));
     }

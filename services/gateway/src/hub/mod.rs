@@ -32,12 +32,15 @@ use self::recent::RecentChats;
 use crate::{
     admission::Admission,
     config::Public,
+    homes::{Cause, Homes, Question},
     limits::SessionLimits,
     metrics::Metrics,
     outbox::Outbox,
     protocol::{By, ClientFrame, Code, Hello, Limits, Matched, Refusal, ServerFrame},
     relays::{self, Relays},
-    session::{self, Activity, Effect, Env, Known, Memory, Pairing, Resume, Session},
+    session::{
+        self, Activity, Departure, Effect, Env, Known, Memory, Pairing, Rejoin, Resume, Retake, Session,
+    },
     slot::{Inner, Slot},
     stats::Stats,
     tickets::Tickets,
@@ -67,6 +70,7 @@ pub struct Hub {
     pub id: String,
     sessions: DashMap<SessionId, Arc<Slot>>,
     tickets: Tickets,
+    homes: Homes,
     relays: Arc<Relays>,
     bans: Bans,
     deadlines: Mutex<BTreeSet<(u64, SessionId)>>,
@@ -91,6 +95,7 @@ impl Hub {
             farewells: Semaphore::new(FAREWELLS),
             sessions: DashMap::new(),
             tickets: Tickets::new(matchmaker, metrics.to_matchmakers.clone()),
+            homes: Homes::new(metrics.to_matchmakers.clone()),
             relays: Arc::new(relays),
             bans: Bans::follow(context, moderation),
             deadlines: Mutex::default(),
@@ -110,12 +115,23 @@ impl Hub {
         tasks.spawn("sweeper", Arc::clone(&hub).sweep());
         tasks.spawn("watch", crate::watch::follow(Arc::clone(&hub)));
         crate::tickets::start_workers(&hub);
+        crate::homes::start_workers(&hub);
         hub
     }
 
     /// The tickets that this gateway holds.
     pub fn tickets(&self) -> &Tickets {
         &self.tickets
+    }
+
+    /// The questions for chats' homes.
+    pub fn homes(&self) -> &Homes {
+        &self.homes
+    }
+
+    /// The relays that matchmakers hear of.
+    pub fn relays_heard_of(&self, addresses: &[String]) {
+        self.relays.heard_of(addresses);
     }
 
     /// Sessions of this gateway: online, waiting, chatting.
@@ -177,7 +193,9 @@ impl Hub {
 
     fn resume(&self, id: SessionId, hello: &Hello) -> Resume {
         let Some(token) = hello.resume.as_deref() else { return Resume::No };
-        token::read_resume(&self.context, id, token).map_or(Resume::Refused, Resume::Chat)
+        let sections = &self.config.wishes.sections;
+        let rejoin = token::read_resume(&self.context, sections, id, token);
+        rejoin.map_or(Resume::Refused, |rejoin| Resume::Chat(Box::new(rejoin)))
     }
 
     fn new_slot(&self, id: SessionId) -> Slot {
@@ -278,6 +296,14 @@ impl Hub {
             Effect::Forget(ticket, place) => self.tickets.forget(self, ticket, place),
             Effect::Attach(pairing) => self.attach(slot, inner, &pairing),
             Effect::Decline(pairing) => self.decline(&pairing),
+            Effect::Retake(retake) => self.retake(slot, inner, &retake),
+            Effect::AskHome { chat, seat_token, lost_relay } => {
+                let cause = Cause::Seat { chat, seat_token, lost_relay };
+                self.homes.ask(Question { slot: Arc::clone(slot), cause });
+            }
+            Effect::Depart(departure) => {
+                self.homes.ask(Question { slot: Arc::clone(slot), cause: Cause::Departure(departure) });
+            }
             Effect::Relay(body) => {
                 // A stream that is over says so itself.
                 if let Some(seat) = &inner.seat {
@@ -288,7 +314,13 @@ impl Hub {
             Effect::EndSeat => inner.end_seat(),
             Effect::DropSeat => inner.drop_seat(),
             Effect::DropPast => inner.drop_past_seat(),
-            Effect::Matched { pairing, since_unix_ms } => self.matched(inner, &pairing, since_unix_ms),
+            Effect::Matched { rejoin, since_unix_ms } => self.matched(inner, &rejoin, since_unix_ms),
+            Effect::Resumed { chat, received, renewed, interrupted_ms } => {
+                interrupted_ms.into_iter().for_each(|ms| self.metrics.interrupted(seconds(ms)));
+                let renew = |rejoin: Box<Rejoin>| token::for_resume(&self.context, slot.id, &rejoin);
+                let (chat, resume) = (chat.to_string(), renewed.map(renew));
+                self.send(inner, &ServerFrame::Resumed { chat, received, resume });
+            }
         }
     }
 
@@ -321,8 +353,21 @@ impl Hub {
     fn attach(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, pairing: &Pairing) {
         let span = tracing::Span::current();
         let body = relays::attach(pairing, inner.subject(), chassis::grpc::traceparent(&span));
-        let link = self.relays.link(&pairing.relay);
-        if !inner.sit(slot, Arc::clone(&link), body) {
+        self.sit(slot, inner, &pairing.relay, body);
+    }
+
+    fn retake(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, retake: &Retake) {
+        let body = relays::retake_seat(retake, inner.subject());
+        self.sit(slot, inner, &retake.relay, body);
+    }
+
+    /// A chat that has no seat here is left.
+    pub fn depart(&self, slot: &Arc<Slot>, departure: &Departure) {
+        self.relays.depart(departure, slot.inner.lock().subject());
+    }
+
+    fn sit(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, relay: &str, body: ToRelay) {
+        if !inner.sit(slot, self.relays.link(relay), body) {
             // The stream ended at this moment: it is a loss like any other, told once the lock is free.
             let (hub, slot, seat) = (Arc::clone(self), Arc::clone(slot), inner.seat.clone());
             self.context.tasks.spawn("lost link", async move { hub.lose_seat(&slot, seat.as_ref()) });
@@ -341,10 +386,10 @@ impl Hub {
         }
     }
 
-    fn matched(&self, inner: &Inner, pairing: &Pairing, since_unix_ms: u64) {
+    fn matched(&self, inner: &Inner, rejoin: &Rejoin, since_unix_ms: u64) {
+        let pairing = &rejoin.pairing;
         let now = self.context.clock.unix_ms();
-        #[expect(clippy::cast_precision_loss, reason = "a wait in milliseconds is far below 2^53")]
-        self.metrics.matched(now.saturating_sub(since_unix_ms) as f64 / 1_000.0);
+        self.metrics.matched(seconds(now.saturating_sub(since_unix_ms)));
         self.send(
             inner,
             &ServerFrame::Matched(Box::new(Matched {
@@ -355,7 +400,7 @@ impl Hub {
                 question: pairing.question.clone(),
                 mode: pairing.mode,
                 initiator: pairing.initiator,
-                resume: token::for_resume(&self.context, inner.session.id(), pairing),
+                resume: token::for_resume(&self.context, inner.session.id(), rejoin),
             })),
         );
     }
@@ -433,4 +478,8 @@ impl Hub {
             self.metrics.moved(Some(Activity::Idle), None);
         }
     }
+}
+
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
 }

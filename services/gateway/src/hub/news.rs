@@ -63,10 +63,15 @@ impl Hub {
     }
 
     fn lose(self: &Arc<Self>, slot: &Arc<Slot>, link: &Arc<Link>, handle: u64) {
-        let seat = slot.inner.lock().seat.clone().filter(|seat| seat.is(link, handle));
-        if seat.is_some() {
-            self.lose_seat(slot, seat.as_ref());
+        let is_lost = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.is(link, handle));
+        let mut inner = slot.inner.lock();
+        if is_lost(&inner.seat) {
+            self.tell_locked(slot, &mut inner, Session::on_relay_lost);
+        } else if is_lost(&inner.past_seat) {
+            self.tell_locked(slot, &mut inner, Session::on_past_relay_lost);
         }
+        drop(inner);
+        self.remove_if_over(slot.id);
     }
 
     /// The session's seat is lost with its stream, if it is still that one.
@@ -77,7 +82,7 @@ impl Hub {
         };
         let mut inner = slot.inner.lock();
         if is_same(&inner) {
-            self.tell_locked(slot, &mut inner, |session, env| session.on_relay_lost(env));
+            self.tell_locked(slot, &mut inner, Session::on_relay_lost);
         }
         drop(inner);
         self.remove_if_over(slot.id);

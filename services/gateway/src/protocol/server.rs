@@ -49,9 +49,15 @@ pub enum ServerFrame {
     Resumed {
         chat: String,
         received: u64,
+        /// A resume token in place of the one of `matched`: the chat has gone on elsewhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<String>,
     },
     Stranger {
         state: Presence,
+        /// How long from now the chat goes on without them, while they are away.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
     },
     Ended {
         chat: String,

@@ -1,21 +1,21 @@
 //! Sockets that come and go, and bans.
 
-use chassis::id::ChatId;
 use stroll_proto::v1::{Away, Back, Leave, gateway_frame::Body as ToRelay};
 
-use super::{Activity, Effect, Env, Known, Session, State, refuse};
+use super::{Activity, Effect, Env, Known, Rejoin, Session, State, refuse};
 use crate::{
     close::Close,
     protocol::{By, Code, Refusal, ServerFrame},
 };
 
 /// What a `hello` wants to come back into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(PartialEq)]
+#[cfg_attr(test, derive(Clone, Debug))]
 pub enum Resume {
     /// Nothing.
     No,
     /// The chat of a good token.
-    Chat(ChatId),
+    Chat(Box<Rejoin>),
     /// Something, with a token that is not good.
     Refused,
 }
@@ -30,14 +30,16 @@ impl Session {
         self.memory.merge(known.memory);
         let mut effects = vec![Effect::Welcome];
         match (&mut self.state, resume) {
-            (State::Chatting(chatting), Resume::Chat(chat)) if chatting.pairing.chat == chat => {
-                chatting.typing = false;
+            (State::Chatting(chatting), Resume::Chat(rejoin))
+                if chatting.pairing.chat == rejoin.pairing.chat =>
+            {
+                (chatting.typing, chatting.is_new_socket) = (false, true);
                 let received = chatting.delivery.begin_anew();
                 effects.push(Effect::Relay(ToRelay::Back(Back { received })));
             }
             (_, resume) => {
                 effects.extend(self.abandon(env));
-                effects.extend(self.resume_failed(resume));
+                effects.extend(self.resume(resume, env));
             }
         }
         effects
@@ -48,33 +50,32 @@ impl Session {
         if self.activity() != Activity::Chatting {
             return self.stop_waiting();
         }
-        let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave::default()))];
+        let mut effects = self.leave_seat(Leave::default());
         effects.extend(self.end(By::You, None, env));
         // The client does not know of this chat any more.
         effects.retain(|effect| !matches!(effect, Effect::Ended { .. }));
         effects
     }
 
-    /// Tells how the chat ended, where that is known.
-    fn resume_failed(&self, resume: Resume) -> Option<Effect> {
-        let chat = match resume {
-            Resume::No => return None,
-            Resume::Refused => None,
-            Resume::Chat(chat) => Some(chat),
+    /// Tells how the chat ended, where that is known, and otherwise looks for it.
+    fn resume(&mut self, resume: Resume, env: &Env<'_>) -> Vec<Effect> {
+        let rejoin = match resume {
+            Resume::No => return Vec::new(),
+            Resume::Refused => {
+                return refuse(Refusal::new(Code::ResumeFailed, "that chat cannot be gone on with"));
+            }
+            Resume::Chat(rejoin) => *rejoin,
         };
-        let past = self.past.as_ref().filter(|past| Some(past.chat) == chat);
-        let told = past.map(|past| ServerFrame::Ended {
-            chat: past.chat.to_string(),
-            by: past.by,
-            reason: past.reason.clone(),
-            // `welcome` has just brought one.
-            session: None,
-        });
-        let refused = || {
-            let text = "that chat cannot be gone on with";
-            ServerFrame::Error(Refusal::new(Code::ResumeFailed, text))
-        };
-        Some(Effect::Send(told.unwrap_or_else(refused)))
+        match self.past.as_ref().filter(|past| past.chat == rejoin.pairing.chat) {
+            Some(past) => vec![Effect::Send(ServerFrame::Ended {
+                chat: past.chat.to_string(),
+                by: past.by,
+                reason: past.reason.clone(),
+                // `welcome` has just brought one.
+                session: None,
+            })],
+            None => self.rejoin(rejoin, env),
+        }
     }
 
     /// The socket is gone. A wish is taken back; a chat is kept for the grace time, which the relay counts.
@@ -105,7 +106,7 @@ impl Session {
     /// The session may no longer take part.
     pub fn on_ban(&mut self, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = if self.activity() == Activity::Chatting {
-            let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave { banned: true }))];
+            let mut effects = self.leave_seat(Leave { banned: true });
             effects.extend(self.end(By::Moderation, None, env));
             effects
         } else {

@@ -1,7 +1,9 @@
 //! Numbering, acknowledgement and repeat of one seat, seen from its gateway.
 //!
-//! The clients keep what is not acknowledged; the gateway keeps four numbers. Outgoing is what this client says,
-//! incoming what the stranger says. Invariant: `acknowledged ≤ sent` and `received ≤ shown`.
+//! The clients keep what is not acknowledged; the gateway keeps a few numbers. Outgoing is what this client says,
+//! incoming what the stranger says. A gateway that a client has come to with a token knows none of them at first: the relay tells
+//! it, or the stranger's gateway through the relay; and where nobody knows any more, the first number that a client uses shows
+//! what it need not repeat. Invariant, of those that are known: `acknowledged ≤ sent` and `received ≤ shown`.
 
 use crate::protocol::{Code, MAX_UNACKED, Refusal};
 
@@ -14,40 +16,78 @@ pub enum Outgoing {
     Repeat,
     /// A repeat that the stranger has: tell the client so.
     Known,
+    /// The first one since nobody knows what came before it. What did come before, the stranger has: tell the relay so, then pass
+    /// this one on.
+    First,
 }
 
 /// The numbers of one seat.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Delivery {
     /// Highest number that the client has sent.
-    sent: u64,
+    sent: Option<u64>,
     /// Everything of the client's up to here is at the stranger's client.
-    acknowledged: u64,
+    acknowledged: Option<u64>,
     /// Highest number of the stranger's that was handed to the client's socket.
-    shown: u64,
+    shown: Option<u64>,
     /// Everything of the stranger's up to here is at the client, by its own word.
     received: u64,
+    /// The client may have up to here from an earlier socket.
+    claimable: u64,
     /// Repeats that are free of the rate limit, since the client was asked for them.
     repeats: u64,
+    /// What is new here up to this number may have been sent through another gateway before.
+    perhaps_sent: u64,
+}
+
+impl Default for Delivery {
+    /// Of a chat that begins.
+    fn default() -> Self {
+        Self { sent: Some(0), acknowledged: Some(0), shown: Some(0), ..Self::unknown() }
+    }
 }
 
 impl Delivery {
+    /// Of a chat that has gone on for nobody knows how long.
+    pub fn unknown() -> Self {
+        Self {
+            sent: None,
+            acknowledged: None,
+            shown: None,
+            received: 0,
+            claimable: 0,
+            repeats: 0,
+            perhaps_sent: 0,
+        }
+    }
+
     /// Judges a numbered frame from the client.
     ///
     /// # Errors
     /// `bad_seq` for a gap or a number that was used without being asked for again, `slow_down` when too much is unacknowledged.
-    pub fn outgoing(&self, seq: u64) -> Result<Outgoing, Refusal> {
-        if seq == 0 || seq > self.sent + 1 {
-            return Err(Refusal::new(Code::BadSeq, "not the next number"));
+    pub fn outgoing(&mut self, seq: u64) -> Result<Outgoing, Refusal> {
+        let bad_seq = || Err(Refusal::new(Code::BadSeq, "not the next number"));
+        let Some(before) = seq.checked_sub(1) else { return bad_seq() };
+        let Some(acknowledged) = self.acknowledged else {
+            (self.sent, self.acknowledged) = (Some(before), Some(before));
+            self.perhaps_sent = before.saturating_add(MAX_UNACKED);
+            return Ok(Outgoing::First);
+        };
+        if seq > self.sent.unwrap_or(acknowledged).saturating_add(1) {
+            return bad_seq();
         }
-        if seq <= self.acknowledged {
+        if seq <= acknowledged {
             return Ok(Outgoing::Known);
         }
-        if seq > self.acknowledged + MAX_UNACKED {
+        if seq > acknowledged.saturating_add(MAX_UNACKED) {
             let refusal = Refusal::new(Code::SlowDown, "too much that the stranger has not acknowledged");
             return Err(refusal.retry_after(1_000));
         }
-        if seq <= self.sent {
+        if self.sent.is_none() {
+            self.perhaps_sent = acknowledged.saturating_add(MAX_UNACKED);
+        }
+        let sent = *self.sent.get_or_insert(acknowledged);
+        if seq <= sent.max(self.perhaps_sent) {
             return Ok(Outgoing::Repeat);
         }
         Ok(Outgoing::New)
@@ -55,7 +95,7 @@ impl Delivery {
 
     /// The client's frame was passed on.
     pub fn passed_on(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
+        self.sent = self.sent.max(Some(seq));
     }
 
     /// Whether a repeat was asked for; each request for repeats is good for one window of them.
@@ -67,9 +107,10 @@ impl Delivery {
 
     /// The stranger's client has everything of ours up to `seq`. Returns the number to tell, if it is news.
     pub fn acknowledged_by_stranger(&mut self, seq: u64) -> Option<u64> {
-        let news = seq > self.acknowledged && seq <= self.sent;
+        let news = self.acknowledged.is_none_or(|acknowledged| seq > acknowledged)
+            && self.sent.is_none_or(|sent| seq <= sent);
         if news {
-            self.acknowledged = seq;
+            self.acknowledged = Some(seq);
         }
         news.then_some(seq)
     }
@@ -77,9 +118,9 @@ impl Delivery {
     /// Whether a frame of the stranger's is to be handed to the client: only the next one in order is. What comes
     /// twice, or after a gap, is dropped; the stranger's client repeats what is missing.
     pub fn incoming(&mut self, seq: u64) -> bool {
-        let next = seq == self.shown + 1;
+        let next = self.shown.is_some_and(|shown| seq == shown + 1);
         if next {
-            self.shown = seq;
+            self.shown = Some(seq);
         }
         next
     }
@@ -89,26 +130,48 @@ impl Delivery {
     /// # Errors
     /// `bad_seq` for something that it was never shown.
     pub fn acknowledged_by_client(&mut self, seq: u64) -> Result<Option<u64>, Refusal> {
-        if seq > self.shown {
+        let Some(shown) = self.shown.filter(|shown| seq <= self.claimable.max(*shown)) else {
             return Err(Refusal::new(Code::BadSeq, "there was no message of that number"));
-        }
+        };
         let news = seq > self.received;
         self.received = self.received.max(seq);
+        self.shown = Some(shown.max(seq));
         Ok(news.then_some(seq))
     }
 
     /// A new socket took the old one's place: what the client has not acknowledged may be lost, and comes again. Returns what it
     /// has for sure.
     pub fn begin_anew(&mut self) -> u64 {
-        self.shown = self.received;
+        if let Some(shown) = &mut self.shown {
+            self.claimable = self.claimable.max(*shown);
+            *shown = self.received;
+        }
         self.received
     }
 
-    /// The stranger has ours up to `received`, and the client is asked to repeat the rest. Returns the number to tell.
-    pub fn ask_for_repeats(&mut self, received: u64) -> u64 {
-        self.acknowledged = self.acknowledged.max(received.min(self.sent));
+    /// The relay says, as far as it knows, that the stranger has ours up to `received` and our client theirs up to `confirmed`,
+    /// and that the client is to be asked to repeat the rest. Returns the number to tell.
+    pub fn ask_for_repeats(&mut self, received: Option<u64>, confirmed: Option<u64>) -> u64 {
+        if let Some(confirmed) = confirmed {
+            self.confirmed(confirmed);
+        }
+        let received = received.map(|received| self.sent.map_or(received, |sent| received.min(sent)));
+        self.acknowledged = self.acknowledged.max(received);
         self.repeats = MAX_UNACKED;
-        self.acknowledged
+        self.acknowledged.unwrap_or_default()
+    }
+
+    /// Our client has everything of the stranger's up to `seq`, which is taken for true where nothing is known.
+    pub fn confirmed(&mut self, seq: u64) {
+        if self.shown.is_none() {
+            (self.shown, self.received) = (Some(seq), seq);
+            self.claimable = seq.saturating_add(MAX_UNACKED);
+        }
+    }
+
+    /// What is known for a relay: up to where our client has the stranger's, and the stranger's client has ours.
+    pub fn known(&self) -> (Option<u64>, Option<u64>) {
+        (self.shown.map(|_| self.received), self.acknowledged)
     }
 }
 
@@ -157,7 +220,50 @@ mod tests {
         assert_eq!(delivery.begin_anew(), 2);
         let shown = [2, 3, 4].map(|seq| delivery.incoming(seq));
         assert_eq!(shown, [false, true, true]);
-        assert_eq!(delivery.acknowledged_by_client(5).map_err(|refusal| refusal.code), Err(Code::BadSeq));
+        assert_eq!(delivery.begin_anew(), 2);
+        assert_eq!(delivery.acknowledged_by_client(4), Ok(Some(4)), "it had them by the socket before");
+        let shown = [3, 4, 5].map(|seq| delivery.incoming(seq));
+        assert_eq!(shown, [false, false, true]);
+        assert_eq!(delivery.acknowledged_by_client(6).map_err(|refusal| refusal.code), Err(Code::BadSeq));
+    }
+
+    #[test]
+    fn a_gateway_that_knows_nothing_learns_from_the_relay_where_a_client_goes_on() {
+        let mut delivery = Delivery::unknown();
+        assert!(!delivery.incoming(8), "nobody has said what the client has");
+        assert_eq!(delivery.known(), (None, None));
+        assert_eq!(delivery.ask_for_repeats(Some(4), Some(7)), 4);
+        assert_eq!(delivery.known(), (Some(7), Some(4)));
+        let shown = [7, 9, 8, 9].map(|seq| delivery.incoming(seq));
+        assert_eq!(shown, [false, false, true, true]);
+        let gap = delivery.clone().outgoing(6).map_err(|refusal| refusal.code);
+        assert_eq!(gap, Err(Code::BadSeq), "what the stranger has not got comes again first");
+        assert_eq!(delivery.outgoing(4), Ok(Outgoing::Known));
+        for seq in 5..=4 + MAX_UNACKED {
+            assert_eq!(delivery.outgoing(seq), Ok(Outgoing::Repeat), "perhaps sent before, so free");
+            delivery.passed_on(seq);
+        }
+        assert_eq!(delivery.acknowledged_by_stranger(4 + MAX_UNACKED), Some(4 + MAX_UNACKED));
+        assert_eq!(delivery.outgoing(5 + MAX_UNACKED), Ok(Outgoing::New));
+        assert_eq!(delivery.acknowledged_by_client(12), Ok(Some(12)), "its acknowledgement was lost before");
+        let shown = [10, 12, 13].map(|seq| delivery.incoming(seq));
+        assert_eq!(shown, [false, false, true]);
+    }
+
+    #[test]
+    fn where_nobody_knows_the_first_number_that_a_client_uses_tells() {
+        let mut delivery = Delivery::unknown();
+        assert_eq!(delivery.ask_for_repeats(None, None), 0);
+        assert_eq!(delivery.outgoing(9), Ok(Outgoing::First));
+        delivery.passed_on(9);
+        assert_eq!(delivery.known(), (None, Some(8)));
+        assert_eq!(delivery.outgoing(10), Ok(Outgoing::Repeat));
+        assert_eq!(delivery.outgoing(8), Ok(Outgoing::Known));
+        assert_eq!(delivery.outgoing(0).map_err(|refusal| refusal.code), Err(Code::BadSeq));
+        assert!(!delivery.incoming(3));
+        delivery.confirmed(2);
+        delivery.confirmed(1);
+        assert!(delivery.incoming(3));
     }
 
     #[test]
@@ -167,7 +273,7 @@ mod tests {
             delivery.passed_on(seq);
         }
         assert!(!delivery.take_free_repeat());
-        assert_eq!(delivery.ask_for_repeats(2), 2);
+        assert_eq!(delivery.ask_for_repeats(Some(2), Some(0)), 2);
         assert_eq!(delivery.outgoing(2), Ok(Outgoing::Known));
         assert_eq!(delivery.outgoing(3), Ok(Outgoing::Repeat));
         assert!(delivery.take_free_repeat());

@@ -113,14 +113,20 @@ impl Session {
         if chatting.pairing.role == Role::Spy {
             return Err(not_now("a spy only watches"));
         }
+        if chatting.rejoining {
+            return Err(not_now("not back in the chat yet"));
+        }
+        let mut effects = Vec::new();
         match chatting.delivery.outgoing(seq)? {
             Outgoing::Known => return Ok(vec![Effect::Send(ServerFrame::Ack { seq })]),
+            Outgoing::First => effects.push(Effect::Relay(ToRelay::Confirmed(seq - 1))),
             Outgoing::Repeat if chatting.delivery.take_free_repeat() => {}
             Outgoing::Repeat | Outgoing::New => self.limits.message()?,
         }
         chatting.delivery.passed_on(seq);
         chatting.typing = false;
-        Ok(vec![Effect::Relay(body())])
+        effects.push(Effect::Relay(body()));
+        Ok(effects)
     }
 
     fn ack(&mut self, seq: u64) -> Result<Vec<Effect>, Refusal> {
@@ -150,7 +156,7 @@ impl Session {
         if !matches!(self.state, State::Chatting(_)) {
             return Err(not_in_a_chat());
         }
-        let mut effects = vec![Effect::Relay(ToRelay::Leave(Leave::default()))];
+        let mut effects = self.leave_seat(Leave::default());
         effects.extend(self.end(By::You, None, env));
         Ok(effects)
     }
@@ -191,7 +197,11 @@ impl Session {
     ) -> Result<Vec<Effect>, Refusal> {
         let id = Bytes::copy_from_slice(&env.random.bytes::<16>());
         let body = ToRelay::Report(Report { reason: reason.to_owned(), comment: comment.0, id });
-        if matches!(self.state, State::Chatting(_)) {
+        if let State::Chatting(chatting) = &self.state {
+            if !chatting.home.has_seat() {
+                let text = "the chat is on its way to another place; report again in a moment";
+                return Err(Refusal::new(Code::Unavailable, text).retry_after(1_000));
+            }
             self.limits.report()?;
             return Ok(vec![Effect::Relay(body)]);
         }

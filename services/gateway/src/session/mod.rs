@@ -8,9 +8,11 @@
 //!   every other.
 //! - I3: nothing of a chat reaches the client after `ended`, and nothing twice or out of order.
 
+mod absence;
 mod connection;
 mod delivery;
 mod frames;
+mod home;
 mod memory;
 mod relay;
 mod wish;
@@ -24,9 +26,10 @@ use chassis::{
 };
 use stroll_proto::v1::{Leave, gateway_frame::Body as ToRelay};
 
-use self::delivery::Delivery;
+use self::{absence::Absences, delivery::Delivery, home::Home};
 pub use self::{
     connection::{Resume, banned},
+    home::{Departure, Found, Rejoin, Retake},
     memory::{Known, Memory, Met},
     wish::{Enqueued, Place, Told, Wanted},
 };
@@ -40,6 +43,8 @@ use crate::{
 pub const REPORT_WINDOW_MS: u64 = 120_000;
 /// For how long after its end the stranger of a chat can be met again, in milliseconds.
 const AGAIN_WINDOW_MS: u64 = 60_000;
+/// For how long after it was said a leave may have been lost with the relay, in milliseconds.
+const UNHEARD_MS: u64 = 10_000;
 /// How long a relay may say nothing about a seat, in milliseconds. Twice what it waits itself for the other one.
 const ATTACH_TIMEOUT_MS: u64 = 10_000;
 /// How often in a row a ticket is put back because the other side did not show up, before the client is told.
@@ -72,6 +77,19 @@ pub enum Effect {
     Attach(Box<Pairing>),
     /// Refuse the seat at the relay.
     Decline(Box<Pairing>),
+    /// Take the seat again, where it was or elsewhere.
+    Retake(Box<Retake>),
+    /// Ask a matchmaker where a chat is, then tell [`Session::on_home`].
+    AskHome {
+        /// Which chat.
+        chat: ChatId,
+        /// A token of the seat.
+        seat_token: bytes::Bytes,
+        /// The relay in place of which another is needed; empty: none.
+        lost_relay: String,
+    },
+    /// Leave a chat that has no seat at the moment.
+    Depart(Box<Departure>),
     /// A frame for the seat that the session has.
     Relay(ToRelay),
     /// A frame for the seat of the chat that is over.
@@ -85,9 +103,20 @@ pub enum Effect {
     /// The chat began: mint a resume token and send `matched`.
     Matched {
         /// The chat.
-        pairing: Box<Pairing>,
+        rejoin: Box<Rejoin>,
         /// When the wait began.
         since_unix_ms: u64,
+    },
+    /// The client is in the chat: send `resumed`, with a new resume token where the chat has gone to another relay.
+    Resumed {
+        /// The chat.
+        chat: ChatId,
+        /// Up to where the stranger has the client's.
+        received: u64,
+        /// What a new token is to say.
+        renewed: Option<Box<Rejoin>>,
+        /// For how long the chat had no seat, if it had none.
+        interrupted_ms: Option<u64>,
     },
 }
 
@@ -172,6 +201,7 @@ struct Attaching {
     wanted: Wanted,
     no_shows: u32,
     pairing: Pairing,
+    home: Home,
     /// When the seat was asked for.
     asked_ms: u64,
 }
@@ -180,19 +210,43 @@ struct Attaching {
 struct Chatting {
     pairing: Pairing,
     section: Section,
+    home: Home,
     delivery: Delivery,
+    absences: Absences,
     /// To a spy: the last number of each stranger's that it was shown.
     watched: [u64; 2],
     typing: bool,
+    /// The client came with a token, and is not back in the chat yet.
+    rejoining: bool,
+    /// The client has a new socket, and has not been told who is away.
+    is_new_socket: bool,
+}
+
+impl Chatting {
+    fn new(pairing: Pairing, section: Section, home: Home, delivery: Delivery) -> Self {
+        Self {
+            pairing,
+            section,
+            home,
+            delivery,
+            absences: Absences::default(),
+            watched: [0; 2],
+            typing: false,
+            rejoining: false,
+            is_new_socket: false,
+        }
+    }
 }
 
 /// The last chat, which may still be reported, and its strangers blocked.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 struct Past {
     chat: ChatId,
     by: By,
     reason: Option<String>,
     ended_ms: u64,
+    /// How it was left, for as long as it may have to be said again.
+    left: Option<Box<Departure>>,
     strangers: Vec<Alias>,
     /// The wish to meet the same stranger again, where that is possible.
     again: Option<Box<Find>>,
@@ -248,8 +302,15 @@ impl Session {
         let past = self.past.as_ref().map(|past| past.ended_ms + REPORT_WINDOW_MS);
         let of_state = match &self.state {
             State::Waiting(waiting) => waiting.deadline_ms(),
-            State::Attaching(attaching) => Some(attaching.asked_ms + ATTACH_TIMEOUT_MS),
-            State::Idle | State::Chatting(_) => None,
+            State::Attaching(attaching) => {
+                let timeout = attaching.asked_ms + ATTACH_TIMEOUT_MS;
+                Some(attaching.home.deadline_ms().map_or(timeout, |deadline| deadline.min(timeout)))
+            }
+            State::Chatting(chatting) => {
+                let Chatting { home, absences, .. } = &**chatting;
+                home.deadline_ms().into_iter().chain(absences.deadline_ms()).min()
+            }
+            State::Idle => None,
         };
         past.into_iter().chain(of_state).min()
     }
@@ -262,15 +323,28 @@ impl Session {
             self.past = None;
             effects.push(Effect::DropPast);
         }
-        match &self.state {
+        match &mut self.state {
             State::Waiting(_) => effects.extend(self.while_waiting(env)),
             State::Attaching(attaching) if env.now_ms >= attaching.asked_ms + ATTACH_TIMEOUT_MS => {
                 effects.push(Effect::Relay(ToRelay::Leave(Leave::default())));
                 effects.extend(self.put_back(env));
             }
-            State::Idle | State::Attaching(_) | State::Chatting(_) => {}
+            State::Attaching(_) => effects.extend(self.look_for_home(env)),
+            State::Chatting(chatting) => {
+                effects.extend(chatting.absences.on_time(env).map(Effect::Send));
+                effects.extend(self.look_for_home(env));
+            }
+            State::Idle => {}
         }
         effects
+    }
+
+    /// The stream to the relay of the chat that is over is lost. If the client left at just that time, the relay may not have
+    /// heard it.
+    pub fn on_past_relay_lost(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        let Some(past) = &mut self.past else { return Vec::new() };
+        let left = past.left.take().filter(|_| env.now_ms < past.ended_ms + UNHEARD_MS);
+        [Effect::DropPast].into_iter().chain(left.map(Effect::Depart)).collect()
     }
 
     /// Ends the chat for the client, remembers who was in it, and keeps what a report and meeting again need.
@@ -285,8 +359,9 @@ impl Session {
             self.memory.remember(Met { stranger: *stranger, ended_ms });
         }
         let again = again(&pairing, section, by, ended_ms).map(Box::new);
+        let left = (by == By::You).then(|| Box::new(Departure::from(&pairing, false)));
         let strangers = pairing.strangers;
-        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, strangers, again });
+        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, strangers, again });
         vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
     }
 }

@@ -1,9 +1,12 @@
 //! What comes from the relay that holds the seat.
 
-use stroll_proto::v1::{EndedBy, RefusedReason, relay_frame::Body as FromRelay};
+use stroll_proto::v1::{EndedBy, Peer, Refused, RefusedReason, Resumed, relay_frame::Body as FromRelay};
 
-use super::{Attaching, Chatting, Delivery, Effect, Env, Session, State};
-use crate::protocol::{By, Code, From, Presence, Private, RawJson, Refusal, Role, ServerFrame};
+use super::{Attaching, Chatting, Delivery, Effect, Env, Rejoin, Session, State};
+use crate::{
+    close::Close,
+    protocol::{By, Code, From, Private, RawJson, Refusal, Role, ServerFrame},
+};
 
 impl Session {
     /// A frame for the seat of the chat that is over. Only the answer to a report still matters.
@@ -23,17 +26,36 @@ impl Session {
                     let reason = (!ended.reason.is_empty()).then_some(ended.reason);
                     self.end(ended_by(ended.by), reason, env)
                 }
-                FromRelay::Refused(_) => self.end(By::Error, None, env),
-                body => chatting.on_relay(body),
+                FromRelay::Refused(refused) => self.on_refused(refused, env),
+                FromRelay::Replaced(_) => {
+                    // Nobody here has a say in that chat any more.
+                    self.state = State::Idle;
+                    vec![Effect::DropSeat, Effect::Close(Close::Replaced)]
+                }
+                FromRelay::Moving(_) => self.on_moving(),
+                FromRelay::Resumed(resumed) => chatting.on_resumed(&resumed, self.connected, env),
+                body => chatting.on_relay(body, env),
             },
             State::Idle | State::Waiting(_) => Vec::new(),
         }
     }
 
+    fn on_refused(&mut self, refused: Refused, env: &Env<'_>) -> Vec<Effect> {
+        match (refused.reason(), refused.ended) {
+            (RefusedReason::Gone, Some(ended)) => {
+                let reason = (!ended.reason.is_empty()).then_some(ended.reason);
+                self.end(ended_by(ended.by), reason, env)
+            }
+            (RefusedReason::Full, _) => self.on_full(env),
+            _ => self.on_unknown(env),
+        }
+    }
+
     fn while_attaching(&mut self, body: &FromRelay, env: &Env<'_>) -> Vec<Effect> {
         match body {
-            FromRelay::Started(_) => self.begin_chat(),
+            FromRelay::Started(_) => self.begin_chat(env),
             FromRelay::Ended(_) => self.put_back(env),
+            FromRelay::Moving(_) => self.on_moving(),
             FromRelay::Refused(refused) if refused.reason() == RefusedReason::BadToken => {
                 let refusal = Refusal::new(Code::Unavailable, "the cluster cannot start chats at the moment");
                 let State::Attaching(attaching) = &self.state else { return Vec::new() };
@@ -47,38 +69,48 @@ impl Session {
         }
     }
 
-    fn begin_chat(&mut self) -> Vec<Effect> {
+    fn begin_chat(&mut self, env: &Env<'_>) -> Vec<Effect> {
         let State::Attaching(attaching) = std::mem::replace(&mut self.state, State::Idle) else {
             return Vec::new();
         };
-        let Attaching { wanted, pairing, .. } = *attaching;
+        let Attaching { wanted, pairing, mut home, .. } = *attaching;
+        home.seated(env);
         let section = wanted.find.section;
-        let chatting = Chatting {
-            pairing: pairing.clone(),
-            section,
-            delivery: Delivery::default(),
-            watched: [0; 2],
-            typing: false,
-        };
+        let rejoin = Box::new(Rejoin { pairing: pairing.clone(), section: section.clone() });
+        let chatting = Chatting::new(pairing, section, home, Delivery::default());
         self.state = State::Chatting(Box::new(chatting));
         self.past = None;
-        let matched = Effect::Matched { pairing: Box::new(pairing), since_unix_ms: wanted.since_unix_ms };
+        let matched = Effect::Matched { rejoin, since_unix_ms: wanted.since_unix_ms };
         vec![Effect::Forget(wanted.ticket, None), matched]
-    }
-
-    /// The relay's connection is lost, and with it the seats that it held. (A chat will move to another relay once chats
-    /// can.)
-    pub fn on_relay_lost(&mut self, env: &Env<'_>) -> Vec<Effect> {
-        match self.state {
-            State::Attaching(_) => self.put_back(env),
-            State::Chatting(_) => self.end(By::Error, Some("relay_lost".to_owned()), env),
-            State::Idle | State::Waiting(_) => Vec::new(),
-        }
     }
 }
 
 impl Chatting {
-    fn on_relay(&mut self, body: FromRelay) -> Vec<Effect> {
+    /// The seat is taken (again), or the client is to repeat what the stranger lacks.
+    fn on_resumed(&mut self, resumed: &Resumed, connected: bool, env: &Env<'_>) -> Vec<Effect> {
+        let interrupted_ms = self.home.seated(env);
+        self.rejoining = false;
+        let received = self.delivery.ask_for_repeats(resumed.received, resumed.confirmed);
+        // One that is not there is told when it comes.
+        let renewed = (connected && self.home.take_news())
+            .then(|| Box::new(Rejoin { pairing: self.pairing.clone(), section: self.section.clone() }));
+        let settled = self.absences.settle().map(Effect::Send);
+        let is_new_socket = connected && std::mem::take(&mut self.is_new_socket);
+        let away = if is_new_socket { self.absences.tell_again(env).map(Effect::Send) } else { None };
+        let resumed = Effect::Resumed { chat: self.pairing.chat, received, renewed, interrupted_ms };
+        settled.into_iter().chain([resumed]).chain(away).collect()
+    }
+
+    fn on_peer(&mut self, peer: &Peer, env: &Env<'_>) -> Vec<Effect> {
+        match (peer.away, peer.lost) {
+            (true, true) => self.home.stranger_is_lost(env),
+            (true, false) => {}
+            (false, _) => self.home.stranger_is_back(),
+        }
+        self.absences.hear(peer, env).map(Effect::Send).into_iter().collect()
+    }
+
+    fn on_relay(&mut self, body: FromRelay, env: &Env<'_>) -> Vec<Effect> {
         let spy = self.pairing.role == Role::Spy;
         match body {
             FromRelay::Message(message) => {
@@ -101,16 +133,20 @@ impl Chatting {
             FromRelay::Typing(typing) => {
                 send(ServerFrame::Typing { on: typing.on, from: from(spy, typing.from) })
             }
-            FromRelay::Resumed(resumed) => {
-                let received = self.delivery.ask_for_repeats(resumed.received);
-                send(ServerFrame::Resumed { chat: self.pairing.chat.to_string(), received })
-            }
-            FromRelay::Peer(peer) => {
-                send(ServerFrame::Stranger { state: if peer.away { Presence::Away } else { Presence::Back } })
+            FromRelay::Peer(peer) => self.on_peer(&peer, env),
+            FromRelay::Confirmed(seq) => {
+                self.delivery.confirmed(seq);
+                Vec::new()
             }
             FromRelay::Notice(notice) => send(ServerFrame::Notice { code: notice.code, text: notice.text }),
             FromRelay::Reported(reported) => vec![report_answer(reported.case, reported.retry)],
-            FromRelay::Started(_) | FromRelay::Refused(_) | FromRelay::Ended(_) => Vec::new(),
+            FromRelay::Started(_)
+            | FromRelay::Refused(_)
+            | FromRelay::Ended(_)
+            | FromRelay::Resumed(_)
+            | FromRelay::Replaced(_)
+            | FromRelay::Moving(_)
+            | FromRelay::Pong(_) => Vec::new(),
         }
     }
 
@@ -149,6 +185,7 @@ fn from(to_spy: bool, seat: u32) -> From {
 
 fn ended_by(by: i32) -> By {
     match EndedBy::try_from(by) {
+        Ok(EndedBy::You) => By::You,
         Ok(EndedBy::Stranger) => By::Stranger,
         Ok(EndedBy::Away) => By::Away,
         Ok(EndedBy::Moderation) => By::Moderation,

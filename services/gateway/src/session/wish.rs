@@ -2,7 +2,7 @@
 
 use chassis::id::{Alias, TicketId};
 
-use super::{Attaching, Effect, Env, MAX_NO_SHOWS, Pairing, Session, State, Waiting, refuse};
+use super::{Attaching, Effect, Env, Home, MAX_NO_SHOWS, Pairing, Session, State, Waiting, refuse};
 use crate::protocol::{Aim, Code, Find, Refusal, ServerFrame};
 
 /// A wish that is in, or on its way into, the pool.
@@ -118,8 +118,9 @@ impl Session {
                 let mut effects = waiting.tell(None);
                 let Waiting { wanted, no_shows, .. } = *waiting;
                 effects.push(Effect::Attach(Box::new(pairing.clone())));
+                let (home, asked_ms) = (Home::taking(env), env.now_ms);
                 self.state =
-                    State::Attaching(Box::new(Attaching { wanted, no_shows, pairing, asked_ms: env.now_ms }));
+                    State::Attaching(Box::new(Attaching { wanted, no_shows, pairing, home, asked_ms }));
                 effects
             }
             other => {

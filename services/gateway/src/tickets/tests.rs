@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use stroll_proto::v1::{
-    CancelRequest, CancelResponse, ChooseHomeRequest, ChooseHomeResponse, EnqueueRefusal,
+    CancelRequest, CancelResponse, ChooseHomesRequest, ChooseHomesResponse, EnqueueRefusal,
     EnqueueRefusalReason, EnqueueRequest, EnqueueResponse, EnqueueResult, ExplainTicketRequest,
     ExplainTicketResponse, HeartbeatRequest, HeartbeatResponse, Ticket, TicketPlace, WatchAssignmentsRequest,
     WatchAssignmentsResponse,
@@ -114,10 +114,10 @@ impl MatchmakerService for Matchmaker {
         Err(Status::unimplemented("no relays"))
     }
 
-    async fn choose_home(
+    async fn choose_homes(
         &self,
-        _: Request<ChooseHomeRequest>,
-    ) -> Result<Response<ChooseHomeResponse>, Status> {
+        _: Request<ChooseHomesRequest>,
+    ) -> Result<Response<ChooseHomesResponse>, Status> {
         Err(Status::unimplemented("no chats"))
     }
 

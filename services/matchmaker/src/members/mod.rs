@@ -88,9 +88,16 @@ impl Members {
         self.view.lock().choose_relay(zones, None, &self.context.random, self.now())
     }
 
-    /// Chooses a relay that is not `lost`.
-    pub(crate) fn choose_other_relay(&self, lost: &str) -> Option<String> {
-        self.view.lock().choose_relay(&[], Some(lost), &self.context.random, self.now())
+    /// Chooses a relay that is not `lost`; or that one, if it lives and there is no other: only the way to it may have been lost.
+    pub(crate) fn choose_other_relay(&self, zone: &str, lost: &str) -> Option<String> {
+        let (mut view, random, now) = (self.view.lock(), &self.context.random, self.now());
+        let other = view.choose_relay(&[zone], Some(lost), random, now);
+        other.or_else(|| view.choose_relay(&[zone], None, random, now))
+    }
+
+    /// The addresses of all relays that are heard of, also of those that are leaving.
+    pub(crate) fn relay_addresses(&self) -> Vec<String> {
+        self.view.lock().relay_addresses(self.now())
     }
 
     /// Into how many shards a pool is cut, by the live matchmaker who cuts it into most.

@@ -206,6 +206,15 @@ impl View {
             .all(|other| (rendezvous(other, shard), other) < mine)
     }
 
+    /// The addresses of all relays that live, in order.
+    pub(super) fn relay_addresses(&self, now: u64) -> Vec<String> {
+        let time = self.store_time(now);
+        let live = self.relays.values().filter(|heard| heard.lives(time, RELAY_LIVES));
+        let mut addresses: Vec<_> = live.map(|heard| heard.what.candidate.address.clone()).collect();
+        addresses.sort_unstable();
+        addresses
+    }
+
     /// How many relays can be chosen.
     pub(super) fn relays(&self, now: u64) -> usize {
         self.live_relays(now).count()

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    Delivery, Destination, Enqueued, Entry, EntryId, EntryKind, Letter, Limits, Outcome, Pair, Pairing, Pool,
-    READ_BATCH, Shard,
+    Delivery, Destination, Enqueued, Entry, EntryId, EntryKind, Home, Letter, Limits, Outcome, Pair, Pairing,
+    Pool, READ_BATCH, Shard,
 };
 use crate::{Error, error::Result};
 
@@ -36,7 +36,7 @@ struct State {
     shards: BTreeMap<Shard, Slice>,
     inboxes: BTreeMap<String, Inbox>,
     members: Log<Bytes>,
-    homes: BTreeMap<(ChatId, Epoch), (String, Instant)>,
+    homes: BTreeMap<ChatId, (Home, Instant)>,
     /// Moves that have been made, by where the ticket came from and the pairing, and until when they are remembered.
     moves: BTreeMap<(Shard, EntryId), Instant>,
 }
@@ -346,18 +346,23 @@ impl Pool for Memory {
         Ok(self.wait_for(wait, |state| state.members.after(after)).await)
     }
 
-    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String> {
+    async fn choose_home(&self, chat: ChatId, lost: Epoch, relay: &str) -> Result<Home> {
         let ends = Instant::now() + self.limits.homes_kept;
         Ok(self.with(|state| {
             state.drop_what_is_over();
-            state.homes.entry((chat, epoch)).or_insert_with(|| (relay.to_owned(), ends)).0.clone()
+            if let Some((home, _)) = state.homes.get(&chat).filter(|(home, _)| home.epoch > lost) {
+                return home.clone();
+            }
+            let home = Home { epoch: Epoch(lost.0.saturating_add(1)), relay: relay.to_owned() };
+            state.homes.insert(chat, (home.clone(), ends));
+            home
         }))
     }
 
-    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
+    async fn home(&self, chat: ChatId) -> Result<Option<Home>> {
         Ok(self.with(|state| {
             state.drop_what_is_over();
-            state.homes.get(&(chat, epoch)).map(|(relay, _)| relay.clone())
+            state.homes.get(&chat).map(|(home, _)| home.clone())
         }))
     }
 }

@@ -30,7 +30,7 @@ pub use self::{
     redis::{BadUrl, Redis, Url},
     shard::{MAX_SHARDS, Shard},
 };
-use crate::error::Result;
+use crate::{error::Result, placement};
 
 /// How many entries one read brings at most.
 pub const READ_BATCH: usize = 512;
@@ -47,7 +47,7 @@ pub struct Limits {
     pub inbox_kept: Duration,
     /// How long a heartbeat is kept.
     pub heartbeats_kept: Duration,
-    /// How long a chat's new home is remembered.
+    /// How long a chat's new home is remembered. As long as its seat tokens are good.
     pub homes_kept: Duration,
     /// How long it is remembered that a ticket has come from another place. Longer than it takes until nobody repeats it.
     pub moves_kept: Duration,
@@ -60,7 +60,7 @@ impl Default for Limits {
             inbox: 100_000,
             inbox_kept: Duration::from_secs(60),
             heartbeats_kept: Duration::from_secs(10),
-            homes_kept: Duration::from_secs(3600),
+            homes_kept: placement::TOKEN_LIVES,
             moves_kept: Duration::from_secs(60),
         }
     }
@@ -138,6 +138,15 @@ pub struct Pair {
     pub id: EntryId,
     /// The news of it.
     pub deliveries: Vec<Delivery>,
+}
+
+/// Where a chat has gone on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// How often it went, counted from 1 for the relay that it began at.
+    pub epoch: Epoch,
+    /// The relay's address.
+    pub relay: String,
 }
 
 /// An entry of an inbox, or a heartbeat.
@@ -245,9 +254,9 @@ pub trait Pool: Send + Sync + 'static {
     /// Heartbeats after `after`, oldest first. If there are none, it waits for one for the time of `wait`.
     async fn read_members(&self, after: EntryId, wait: Duration) -> Result<Vec<Letter>>;
 
-    /// Makes `relay` the chat's home in `epoch` unless it has one already, and tells which it is.
-    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String>;
+    /// Makes `relay` the chat's home in the epoch after `lost`, unless it has one that is newer than `lost`, and tells which it is.
+    async fn choose_home(&self, chat: ChatId, lost: Epoch, relay: &str) -> Result<Home>;
 
-    /// The chat's home in `epoch`, if it has one already.
-    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>>;
+    /// Where the chat last went, if it did.
+    async fn home(&self, chat: ChatId) -> Result<Option<Home>>;
 }

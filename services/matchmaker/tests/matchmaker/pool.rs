@@ -11,7 +11,8 @@ use chassis::{
 use stroll_matchmaker::{
     Error,
     pool::{
-        Delivery, Destination, EntryId, EntryKind, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis, Shard,
+        Delivery, Destination, EntryId, EntryKind, Home, Limits, Memory, Outcome, Pair, Pairing, Pool, Redis,
+        Shard,
     },
 };
 
@@ -510,18 +511,20 @@ async fn the_generation_changes_only_when_everything_was_lost(store: Store) {
 async fn all_who_ask_for_a_chats_home_get_the_same(store: Store) {
     let chat = ChatId::new(&Random::from_os());
     let other = store.other();
+    assert_eq!(store.pool.home(chat).await.expect("an answer"), None);
     let (one, two) = tokio::join!(
-        store.pool.choose_home(chat, Epoch(2), "http://a:1"),
-        other.choose_home(chat, Epoch(2), "http://b:1")
+        store.pool.choose_home(chat, Epoch(1), "http://a:1"),
+        other.choose_home(chat, Epoch(1), "http://b:1")
     );
     let (one, two) = (one.expect("a home"), two.expect("a home"));
     assert_eq!(one, two);
-    assert!(["http://a:1", "http://b:1"].contains(&one.as_str()));
-    let next = store.pool.choose_home(chat, Epoch(3), "http://c:1").await.expect("a home");
-    assert_eq!(next, "http://c:1", "every epoch has its own");
-    let home = store.pool.home(chat, Epoch(3)).await.expect("an answer");
-    assert_eq!(home.as_deref(), Some("http://c:1"));
-    assert_eq!(store.pool.home(chat, Epoch(4)).await.expect("an answer"), None);
+    assert_eq!(one.epoch, Epoch(2));
+    assert!(["http://a:1", "http://b:1"].contains(&one.relay.as_str()));
+    let next = store.pool.choose_home(chat, Epoch(2), "http://c:1").await.expect("a home");
+    assert_eq!(next, Home { epoch: Epoch(3), relay: "http://c:1".to_owned() });
+    let late = store.pool.choose_home(chat, Epoch(1), "http://d:1").await.expect("a home");
+    assert_eq!(late, next, "who lost an older home is told the newest");
+    assert_eq!(store.pool.home(chat).await.expect("an answer"), Some(next));
 }
 
 // === only of Redis ===

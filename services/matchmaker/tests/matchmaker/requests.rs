@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chassis::{grpc, secret::Purpose};
 use prost::Message as _;
 use stroll_proto::v1::{
-    CancelRequest, ChooseHomeRequest, EnqueueRefusalReason, EnqueueRequest, HeartbeatRequest, SeatClaims,
-    Ticket, TicketPlace, WatchAssignmentsRequest, WatchOpen, enqueue_result::Outcome,
-    watch_assignments_request::Kind as Up,
+    CancelRequest, ChooseHomesRequest, EnqueueRefusalReason, EnqueueRequest, HeartbeatRequest, HomeQuestion,
+    NoHomeReason, SeatClaims, Ticket, TicketPlace, WatchAssignmentsRequest, WatchOpen, enqueue_result,
+    home_answer, watch_assignments_request::Kind as Up,
 };
 use tonic::{Code, Status};
 
@@ -55,10 +56,12 @@ async fn a_ticket_that_makes_no_sense_is_refused() {
     });
     let mut results = answer.await.into_inner().results;
     let last = results.pop().expect("one per ticket");
-    assert!(matches!(last.outcome, Some(Outcome::Place(_))), "{last:?}");
+    assert!(matches!(last.outcome, Some(enqueue_result::Outcome::Place(_))), "{last:?}");
     assert_eq!(results.len(), table.len());
     for (result, (_, sentence)) in results.into_iter().zip(table) {
-        let Some(Outcome::Refusal(refusal)) = result.outcome else { panic!("{sentence}: {result:?}") };
+        let Some(enqueue_result::Outcome::Refusal(refusal)) = result.outcome else {
+            panic!("{sentence}: {result:?}")
+        };
         assert_eq!(refusal.reason(), EnqueueRefusalReason::Invalid);
         assert!(refusal.text.contains(sentence), "{} has to contain {sentence}", refusal.text);
     }
@@ -131,17 +134,31 @@ async fn a_seat_token_that_is_not_good_finds_no_home_and_without_a_relay_there_i
             SeatClaims { chat: chat.into(), seat: 1, epoch: 1, expires_unix_ms, ..SeatClaims::default() };
         context.secret.sign(Purpose::Seat, &claims.encode_to_vec())
     };
+    let lost = "http://127.0.0.1:7002";
     let table = [
-        (vec![0; 80].into(), Code::Unauthenticated, "not good"),
-        (claims(&[1; 16], 1), Code::Unauthenticated, "not good"),
-        (claims(&[1; 3], u64::MAX), Code::Unauthenticated, "not good"),
-        (claims(&[1; 16], u64::MAX), Code::Unavailable, "no other relay"),
+        (vec![0; 80].into(), lost, NoHomeReason::BadToken),
+        (claims(&[1; 16], 1), lost, NoHomeReason::BadToken),
+        (claims(&[1; 3], u64::MAX), lost, NoHomeReason::BadToken),
+        (claims(&[1; 16], u64::MAX), lost, NoHomeReason::NoRelay),
+        (claims(&[1; 16], u64::MAX), "", NoHomeReason::NotMoved),
     ];
-    for (seat_token, code, sentence) in table {
-        let request = ChooseHomeRequest { seat_token, lost_relay: "http://127.0.0.1:7002".to_owned() };
-        let call = async || client.choose_home(grpc::request(request.clone(), DEADLINE)).await;
-        says(&refused(call).await, code, sentence);
-    }
+    let question = |(seat_token, lost, _): &(Bytes, &str, _)| HomeQuestion {
+        seat_token: seat_token.clone(),
+        lost_relay: (*lost).to_owned(),
+    };
+    let request = ChooseHomesRequest { questions: table.iter().map(question).collect(), zone: String::new() };
+    let answered = client.choose_homes(grpc::request(request, DEADLINE)).await.expect("an answer");
+    let expected = table.map(|(_, _, reason)| Some(home_answer::Outcome::None(reason.into())));
+    assert_eq!(
+        answered.into_inner().answers.into_iter().map(|answer| answer.outcome).collect::<Vec<_>>(),
+        expected
+    );
+    let questions = vec![HomeQuestion::default(); 513];
+    let call = async || {
+        let request = ChooseHomesRequest { questions: questions.clone(), zone: String::new() };
+        client.choose_homes(grpc::request(request, DEADLINE)).await
+    };
+    says(&refused(call).await, Code::InvalidArgument, "512");
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chassis::{grpc, id::TicketId, secret::Purpose};
+use chassis::{Context, grpc, id::TicketId, secret::Purpose};
 use prost::Message as _;
 use stroll_matchmaker::{Config, pool::Pool as _, pool::Shard};
 use stroll_proto::v1::{
-    CancelRequest, ChooseHomeRequest, GatewayLoad, Mode, SeatClaims, Subject, Ticket, TicketPlace,
+    Assignment, CancelRequest, ChooseHomesRequest, GatewayLoad, Home, HomeQuestion, Mode, SeatClaims,
+    Subject, Ticket, TicketPlace, home_answer::Outcome,
 };
 
 use crate::support::{Gateway, Moderation, Node, RedisServer, Relay, Where, context, subject, ticket, until};
@@ -214,20 +215,31 @@ async fn both_sides_of_a_chat_that_lost_its_relay_are_sent_to_the_same_one() {
     let told = [gateway.assignment(FIRST).await, gateway.assignment(FIRST).await];
     let mut homes = Vec::new();
     for (told, node) in told.iter().zip(&nodes) {
-        let request =
-            ChooseHomeRequest { seat_token: told.seat_token.clone(), lost_relay: told.relay.clone() };
-        let mut client = node.client(&context);
-        let home = until(FIRST, "there is a home", async || {
-            client.choose_home(grpc::request(request.clone(), DEADLINE)).await.ok()
-        });
-        let home = home.await.into_inner();
+        let home = home(&context, node, told, &told.relay).await;
         assert_ne!(home.relay, told.relay);
         let claims = context.secret.verify(Purpose::Seat, &home.seat_token).expect("a good token");
         let claims = SeatClaims::decode(claims).expect("claims");
         assert_eq!((claims.seat, claims.epoch, home.epoch), (told.seat, 2, 2));
+        let only_asked = self::home(&context, node, told, "").await;
+        assert_eq!((&only_asked.relay, only_asked.epoch), (&home.relay, 2));
         homes.push(home.relay);
     }
     assert_eq!(homes[0], homes[1]);
+}
+
+/// Where a chat goes on, as soon as it is known.
+async fn home(context: &Context, node: &Node, told: &Assignment, lost: &str) -> Home {
+    let question = HomeQuestion { seat_token: told.seat_token.clone(), lost_relay: lost.to_owned() };
+    let request = ChooseHomesRequest { questions: vec![question], zone: String::new() };
+    let mut client = node.client(context);
+    let home = until(FIRST, "there is a home", async || {
+        let answered = client.choose_homes(grpc::request(request.clone(), DEADLINE)).await.ok()?;
+        match answered.into_inner().answers.pop()?.outcome? {
+            Outcome::Home(home) => Some(home),
+            Outcome::None(_) => None,
+        }
+    });
+    home.await
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ pub(crate) enum Effect {
         /// With the frozen transcript.
         request: Box<ReportRequest>,
     },
-    /// The chat is over. Comes once.
-    Over(EndedBy),
+    /// The chat is over, by whom or what; or has gone to another relay. Comes once.
+    Over(Option<EndedBy>),
 }
 
 /// What happens to texts at this moment.

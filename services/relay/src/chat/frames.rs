@@ -8,7 +8,7 @@ use stroll_proto::v1::{
 
 use super::{
     Chat, Done, Effect, Ignored, Link, Moment, Phase, Room, Watch,
-    seat::{Presence, SeatState},
+    seat::{Gone, Presence, SeatState},
 };
 
 /// Longest text, in characters.
@@ -54,21 +54,37 @@ impl Chat {
             return Err(Ignored::Over);
         }
         match body {
-            FromGateway::Away(_) => self.go_away(incoming.now, index, out),
-            FromGateway::Back(back) => self.on_back(index, back.received, out),
+            FromGateway::Away(_) => self.go_away(incoming.now, index, Gone::Client, out),
+            FromGateway::Back(back) => self.on_back(incoming.now, index, back.received, out),
+            FromGateway::Moved(_) => self.on_moved(incoming.now, index, out),
             FromGateway::Leave(leave) => self.on_leave(incoming.now, index, leave, out),
             other => return self.on_said(incoming, index, other, out),
         }
         Ok(Done::Handled)
     }
 
-    fn on_back(&mut self, index: usize, received: u64, out: &mut Vec<Effect>) {
+    fn on_back(&mut self, now: Moment, index: usize, received: u64, out: &mut Vec<Effect>) {
         let seat = &mut self.seats[index];
-        seat.received = seat.received.max(received);
+        seat.received = seat.received.max(Some(received));
         if self.phase == Phase::Running {
-            self.come_back(index, out);
+            self.come_back(now, index, out);
         } else {
             self.seats[index].presence = Presence::Here;
+        }
+    }
+
+    /// The seat has gone to the chat's new home, where the others have to go too. The last one to go takes the chat along.
+    fn on_moved(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
+        self.seats[index].link = None;
+        if self.phase == Phase::Running {
+            self.go_away(now, index, Gone::Stream, out);
+        } else {
+            self.seats[index].presence = Presence::Vacant;
+        }
+        self.on_hand_over(out);
+        if self.seats.iter().all(|seat| seat.link.is_none()) {
+            self.phase = Phase::Over { until: now };
+            out.push(Effect::Over(None));
         }
     }
 
@@ -79,7 +95,7 @@ impl Chat {
             self.seats[index].presence = Presence::Left;
             if is_stranger {
                 let by = if leave.banned { EndedBy::Moderation } else { EndedBy::Stranger };
-                self.end(now, by, "", out);
+                self.end(now, by, Some(index), "", out);
             }
         } else {
             self.seats[index].presence = Presence::Declined;
@@ -106,11 +122,14 @@ impl Chat {
             FromGateway::Signal(signal) => self.on_signal(index, signal, out),
             FromGateway::Ack(seq) => Ok(self.on_ack(index, seq, out)),
             FromGateway::Typing(on) => self.on_typing(index, on, out),
+            FromGateway::Confirmed(seq) => Ok(self.on_confirmed(index, seq, out)),
             FromGateway::Attach(_)
             | FromGateway::Decline(_)
             | FromGateway::Away(_)
             | FromGateway::Back(_)
             | FromGateway::Leave(_)
+            | FromGateway::Moved(_)
+            | FromGateway::Ping(_)
             | FromGateway::Report(_) => Err(Ignored::HandleInUse),
         }
     }
@@ -174,9 +193,20 @@ impl Chat {
     /// Counts, also while nobody is there to be told: they are told when they come back.
     fn on_ack(&mut self, index: usize, seq: u64, out: &mut Vec<Effect>) -> Done {
         let seat = &mut self.seats[index];
-        seat.received = seat.received.max(seq);
+        seat.received = seat.received.max(Some(seq));
         if let Some(other) = self.stranger_there(index) {
             self.send(other, Body::Ack(seq), out);
+        }
+        Done::Ack
+    }
+
+    /// Counts only where nothing better is known.
+    fn on_confirmed(&mut self, index: usize, seq: u64, out: &mut Vec<Effect>) -> Done {
+        if let Some(other) = self.stranger_of(index)
+            && self.seats[other].received.is_none()
+        {
+            self.seats[other].received = Some(seq);
+            self.send(other, Body::Confirmed(seq), out);
         }
         Done::Ack
     }

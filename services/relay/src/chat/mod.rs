@@ -22,18 +22,18 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use chassis::id::{ChatId, Epoch, Seat};
 use stroll_proto::v1::{
-    Action, Ended, EndedBy, Mode, Notice, Peer, RefusedReason, Reported, Resumed, Started, Verdict,
-    relay_frame::Body,
+    Action, Ended, EndedBy, Mode, Moving, Notice, Peer, Refused, RefusedReason, Reported, Resumed, Started,
+    Verdict, relay_frame::Body,
 };
 
 pub(crate) use self::{
     effect::{Done, Effect, Ignored, Watch},
     frames::Incoming,
-    seat::{Arrival, Link, Seating},
+    seat::{Age, Arrival, Link, Seating},
     transcript::Room,
 };
 use self::{
-    seat::{Presence, SeatState, Seen},
+    seat::{Gone, Presence, SeatState, Seen},
     transcript::Transcript,
 };
 
@@ -62,10 +62,20 @@ pub(crate) struct Chat {
     epoch: Epoch,
     rules: Rules,
     phase: Phase,
-    /// When all seats were taken.
+    /// When all seats were taken, or it came here from another relay.
     began: Option<Moment>,
+    /// How it ended, for those who come back too late.
+    ending: Option<Ending>,
     seats: Vec<SeatState>,
     transcript: Transcript,
+}
+
+/// How a chat ended.
+struct Ending {
+    by: EndedBy,
+    /// Whose doing it was. Where it is somebody's, the reason is between moderation and them.
+    of: Option<Seat>,
+    reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +102,7 @@ impl Chat {
             rules,
             phase: Phase::Gathering { until: now + rules.attach_timeout },
             began: None,
+            ending: None,
             seats: (1..=seating.seats).map(|number| SeatState::vacant(Seat(number))).collect(),
             transcript: Transcript::default(),
         }
@@ -131,7 +142,7 @@ impl Chat {
         of_phase.into_iter().chain(self.transcript.expires()).min()
     }
 
-    /// Somebody comes to take a seat, for the first time or again. The link that held it before counts no more.
+    /// Somebody comes to take a seat, for the first time or again. The link that held it before counts no more; it is returned.
     ///
     /// # Errors
     /// Why the seat is not given.
@@ -140,22 +151,28 @@ impl Chat {
         now: Moment,
         arrival: &Arrival,
         out: &mut Vec<Effect>,
-    ) -> Result<(), RefusedReason> {
+    ) -> Result<Option<Link>, Refused> {
         let seating = arrival.seating;
-        let index = self.index(seating.seat).ok_or(RefusedReason::BadToken)?;
+        let index = self.index(seating.seat).ok_or_else(|| refused(RefusedReason::BadToken))?;
         if usize::from(seating.seats) != self.seats.len() || seating.mode != self.mode {
-            return Err(RefusedReason::BadToken);
+            return Err(refused(RefusedReason::BadToken));
         }
-        if self.is_over() || seating.epoch < self.epoch || self.seats[index].is_given_up() {
-            return Err(RefusedReason::Gone);
+        if self.is_over() || self.seats[index].is_given_up() {
+            return Err(Refused { ended: self.ended_for(index), ..refused(RefusedReason::Gone) });
+        }
+        if seating.epoch < self.epoch {
+            return Err(refused(RefusedReason::Gone));
         }
         self.epoch = seating.epoch;
-        self.take(index, arrival);
+        if self.phase != Phase::Running && arrival.age == Age::Begun {
+            self.go_on(now, index, out);
+        }
+        let before = self.take(index, arrival);
         match self.phase {
-            Phase::Running => self.come_back(index, out),
+            Phase::Running => self.come_back(now, index, out),
             Phase::Gathering { .. } | Phase::Over { .. } => self.gather(now, out),
         }
-        Ok(())
+        Ok(before)
     }
 
     /// The gateway that a seat was assigned to refuses it.
@@ -189,7 +206,7 @@ impl Chat {
             Phase::Gathering { .. } if self.seats[index].is_taken() => {
                 self.seats[index].presence = Presence::Vacant;
             }
-            Phase::Running => self.go_away(now, index, out),
+            Phase::Running => self.go_away(now, index, Gone::Stream, out),
             Phase::Gathering { .. } | Phase::Over { .. } => {}
         }
         true
@@ -209,9 +226,7 @@ impl Chat {
             self.send(index, Body::Notice(Notice { code: rule.clone(), text: verdict.text }), out);
         }
         if matches!(action, Action::End | Action::Ban) {
-            // Which rule was broken is between moderation and who broke it.
-            let reason = |seat| if seat == index { rule.as_str() } else { "" };
-            self.end_with(now, EndedBy::Moderation, reason, out);
+            self.end(now, EndedBy::Moderation, Some(index), &rule, out);
         }
         true
     }
@@ -233,17 +248,17 @@ impl Chat {
         }
     }
 
-    /// The relay stops.
-    pub(crate) fn on_stop(&mut self, now: Moment, out: &mut Vec<Effect>) {
+    /// Those who are here are to find another home.
+    pub(crate) fn on_hand_over(&mut self, out: &mut Vec<Effect>) {
         if !self.is_over() {
-            self.end(now, EndedBy::Error, "relay_stopped", out);
+            (0..self.seats.len()).for_each(|index| self.send(index, Body::Moving(Moving {}), out));
         }
     }
 
     /// Time passed.
     pub(crate) fn on_time(&mut self, now: Moment, out: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Gathering { until } if until <= now => self.end(now, EndedBy::NoShow, "", out),
+            Phase::Gathering { until } if until <= now => self.end(now, EndedBy::NoShow, None, "", out),
             Phase::Running => {
                 self.transcript.trim(now);
                 let over = |seat: &SeatState| seat.away_until().is_some_and(|until| until <= now);
@@ -261,7 +276,7 @@ impl Chat {
     fn gather(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let anybody = self.seats.iter().any(SeatState::is_taken);
         if anybody && self.seats.iter().any(|seat| seat.presence == Presence::Declined) {
-            self.end(now, EndedBy::NoShow, "", out);
+            self.end(now, EndedBy::NoShow, None, "", out);
         } else if self.seats.iter().all(SeatState::is_taken) {
             self.begin(now, out);
         }
@@ -274,7 +289,24 @@ impl Chat {
             self.tell_started(index, out);
         }
         for index in 0..self.seats.len() {
-            self.tell_presences(index, out);
+            self.tell_presences(now, index, out);
+        }
+    }
+
+    /// A chat that has begun elsewhere goes on here: who has not come yet, but the one who comes now, is away.
+    fn go_on(&mut self, now: Moment, comes: usize, out: &mut Vec<Effect>) {
+        (self.phase, self.began) = (Phase::Running, Some(now));
+        let until = now + self.rules.grace;
+        for index in 0..self.seats.len() {
+            if self.seats[index].is_taken() {
+                self.tell_started(index, out);
+                continue;
+            }
+            self.seats[index].received = None;
+            self.seats[index].presence = Presence::Away { until, gone: Gone::Stream };
+        }
+        for index in self.others(comes) {
+            self.tell_presences(now, index, out);
         }
     }
 
@@ -282,68 +314,77 @@ impl Chat {
     /// gateway would hold the seat for ever if it weren't told.
     fn give_up(&mut self, now: Moment, index: usize, by: EndedBy, out: &mut Vec<Effect>) {
         if self.seats[index].is_stranger() {
-            self.end(now, by, "", out);
+            self.end(now, by, None, "", out);
         } else {
             self.send(index, Body::Ended(Ended { by: by.into(), reason: String::new() }), out);
             self.seats[index].presence = Presence::Left;
         }
     }
 
-    /// Tells everybody who has not left.
-    fn end(&mut self, now: Moment, by: EndedBy, reason: &str, out: &mut Vec<Effect>) {
-        self.end_with(now, by, |_| reason, out);
-    }
-
-    /// Tells everybody who has not left, each with a reason of their own.
-    fn end_with<'a>(
-        &mut self,
-        now: Moment,
-        by: EndedBy,
-        reason: impl Fn(usize) -> &'a str,
-        out: &mut Vec<Effect>,
-    ) {
+    /// Tells everybody who has not left. `of` is whose doing it was.
+    fn end(&mut self, now: Moment, by: EndedBy, of: Option<usize>, reason: &str, out: &mut Vec<Effect>) {
         self.phase = Phase::Over { until: now + REMEMBERED };
+        let of = of.map(|index| self.seats[index].seat);
+        self.ending = Some(Ending { by, of, reason: reason.to_owned() });
         for index in 0..self.seats.len() {
-            if !self.seats[index].is_given_up() {
-                self.send(index, Body::Ended(Ended { by: by.into(), reason: reason(index).to_owned() }), out);
+            if let Some(ended) = self.ended_for(index).filter(|_| !self.seats[index].is_given_up()) {
+                self.send(index, Body::Ended(ended), out);
             }
         }
         self.transcript.trim(now);
         self.transcript.shrink();
-        out.push(Effect::Over(by));
+        out.push(Effect::Over(Some(by)));
+    }
+
+    /// How it ended, as a seat is told. A spy's seat can be given up before the chat is over.
+    fn ended_for(&self, index: usize) -> Option<Ended> {
+        let seat = &self.seats[index];
+        let Some(Ending { by, of, reason }) = &self.ending else {
+            let by = EndedBy::Away.into();
+            return seat.is_given_up().then_some(Ended { by, reason: String::new() });
+        };
+        let is_own = *of == Some(seat.seat);
+        let by = if is_own && *by == EndedBy::Stranger { EndedBy::You } else { *by };
+        let reason = if of.is_none() || is_own { reason.clone() } else { String::new() };
+        Some(Ended { by: by.into(), reason })
     }
 
     // === presence ===
 
-    /// Keeps the seat for the grace time, and tells the others.
-    fn go_away(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
-        if !self.seats[index].is_here() {
+    /// Keeps the seat for the grace time, and tells the others: again, if now the gateway is lost too.
+    fn go_away(&mut self, now: Moment, index: usize, gone: Gone, out: &mut Vec<Effect>) {
+        let until = match self.seats[index].presence {
+            Presence::Here => now + self.rules.grace,
+            Presence::Away { until, gone: Gone::Client } if gone == Gone::Stream => until,
+            _ => return,
+        };
+        self.seats[index].presence = Presence::Away { until, gone };
+        if self.phase != Phase::Running || !self.seats[index].is_stranger() {
             return;
         }
-        self.seats[index].presence = Presence::Away { until: now + self.rules.grace };
-        if self.phase == Phase::Running {
-            for other in self.others(index) {
-                self.tell_presences(other, out);
+        for other in self.others(index) {
+            if self.seats[other].is_here() {
+                self.tell_presence(now, other, index, Seen::Away, out);
             }
         }
     }
 
     /// The seat is there (again): both sides learn what the other one has, and repeat the rest.
-    fn come_back(&mut self, index: usize, out: &mut Vec<Effect>) {
+    fn come_back(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
         self.seats[index].presence = Presence::Here;
         self.seats[index].withheld = false;
         self.tell_started(index, out);
         if self.seats[index].is_stranger() {
-            self.tell_return(index, out);
+            self.tell_return(now, index, out);
         }
-        self.tell_presences(index, out);
+        self.tell_presences(now, index, out);
         self.ask_for_repeats(index, out);
     }
 
-    fn tell_return(&mut self, index: usize, out: &mut Vec<Effect>) {
+    fn tell_return(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
         for other in self.others(index) {
             if self.seats[other].is_here() {
-                self.tell_presence(other, index, Seen::Back, out);
+                self.tell_presence(now, other, index, Seen::Back, out);
                 if self.seats[other].is_stranger() {
                     self.ask_for_repeats(other, out);
                 }
@@ -352,7 +393,7 @@ impl Chat {
     }
 
     /// Tells a seat that is there of every stranger whose presence is not what it was last told.
-    fn tell_presences(&mut self, index: usize, out: &mut Vec<Effect>) {
+    fn tell_presences(&mut self, now: Moment, index: usize, out: &mut Vec<Effect>) {
         if !self.seats[index].is_here() {
             return;
         }
@@ -362,17 +403,24 @@ impl Chat {
             }
             let known = self.seats[index].was_told_away(self.seats[other].seat);
             match (known, self.seats[other].is_away()) {
-                (false, true) => self.tell_presence(index, other, Seen::Away, out),
-                (true, false) => self.tell_presence(index, other, Seen::Back, out),
+                (false, true) => self.tell_presence(now, index, other, Seen::Away, out),
+                (true, false) => self.tell_presence(now, index, other, Seen::Back, out),
                 _ => {}
             }
         }
     }
 
-    fn tell_presence(&mut self, index: usize, other: usize, seen: Seen, out: &mut Vec<Effect>) {
-        let other = self.seats[other].seat;
+    fn tell_presence(&mut self, now: Moment, index: usize, other: usize, seen: Seen, out: &mut Vec<Effect>) {
+        let SeatState { seat: other, presence, .. } = self.seats[other];
         self.seats[index].tell_presence(other, seen);
-        let peer = Peer { seat: u32::from(other.0), away: seen == Seen::Away };
+        let peer = Peer { seat: u32::from(other.0), ..Peer::default() };
+        let peer = match (seen, presence) {
+            (Seen::Away, Presence::Away { until, gone }) => {
+                let grace_ms = u64::try_from(until.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
+                Peer { away: true, lost: gone == Gone::Stream, grace_ms, ..peer }
+            }
+            _ => peer,
+        };
         self.send(index, Body::Peer(peer), out);
     }
 
@@ -383,17 +431,19 @@ impl Chat {
         }
     }
 
-    /// Tells a seat how far the other stranger acknowledged.
+    /// Tells a seat how far the other stranger acknowledged, and how far it did itself.
     fn ask_for_repeats(&self, index: usize, out: &mut Vec<Effect>) {
-        let received = self.stranger_of(index).map_or(0, |other| self.seats[other].received);
-        self.send(index, Body::Resumed(Resumed { received }), out);
+        let received = self.stranger_of(index).map_or(Some(0), |other| self.seats[other].received);
+        let confirmed = self.seats[index].received;
+        self.send(index, Body::Resumed(Resumed { received, confirmed }), out);
     }
 
     // === seats ===
 
-    /// Somebody sits down. Nobody knows what went through the link that was there before, so a new one is told again that the
-    /// chat has begun, and who is away.
-    fn take(&mut self, index: usize, arrival: &Arrival) {
+    /// Somebody sits down. Nobody knows what went through the link that was there before, which is returned; so a new one is
+    /// told again that the chat has begun, and who is away.
+    fn take(&mut self, index: usize, arrival: &Arrival) -> Option<Link> {
+        let before = self.seats[index].link.filter(|link| *link != arrival.link);
         if self.seats[index].link != Some(arrival.link) {
             self.seats[index].told_started = false;
             let away = self.seats.iter().filter(|other| other.is_away()).map(|other| other.seat);
@@ -402,6 +452,10 @@ impl Chat {
             }
         }
         self.seats[index].take(arrival);
+        if let Some(other) = self.stranger_of(index) {
+            self.seats[other].received = self.seats[other].received.max(arrival.confirmed);
+        }
+        before
     }
 
     fn index(&self, seat: Seat) -> Option<usize> {
@@ -428,6 +482,10 @@ impl Chat {
             out.push(Effect::Send { seat: state.seat, handle: link.handle, body });
         }
     }
+}
+
+fn refused(reason: RefusedReason) -> Refused {
+    Refused { reason: reason.into(), ended: None }
 }
 
 impl fmt::Debug for Chat {

@@ -8,6 +8,9 @@ use stroll_proto::v1::{Mode, Role, Subject};
 
 use super::Moment;
 
+/// The first two seats are strangers', a third one is a spy's.
+const STRANGERS: u8 = 2;
+
 /// A seat's way to its client: a handle on a gateway's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Link {
@@ -41,10 +44,23 @@ pub(crate) struct Arrival {
     pub(crate) seating: Seating,
     /// Who.
     pub(crate) subject: Subject,
-    /// What their client has of the stranger's.
-    pub(crate) received: u64,
+    /// What their client has of the stranger's, where their gateway knows.
+    pub(crate) received: Option<u64>,
+    /// What the stranger's client has of theirs, where their gateway knows.
+    pub(crate) confirmed: Option<u64>,
     /// How to reach them.
     pub(crate) link: Link,
+    /// Whether the chat has begun before.
+    pub(crate) age: Age,
+}
+
+/// Whether a chat is new to those who come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It begins when all are there.
+    New,
+    /// It has begun before, here or at another relay.
+    Begun,
 }
 
 /// Whether somebody is at a seat.
@@ -57,9 +73,18 @@ pub(super) enum Presence {
     /// There.
     Here,
     /// The connection was lost; the seat is kept until then.
-    Away { until: Moment },
+    Away { until: Moment, gone: Gone },
     /// Left for good.
     Left,
+}
+
+/// What was lost of a seat that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// The client's connection, as its gateway says.
+    Client,
+    /// The gateway's stream; or it has never been here since the chat came to this relay.
+    Stream,
 }
 
 /// The state of one seat.
@@ -73,8 +98,8 @@ pub(super) struct SeatState {
     pub(super) told_started: bool,
     /// Bit per seat that it was told is away.
     pub(super) told_away: u8,
-    /// Everything of the other stranger's up to here is at its client.
-    pub(super) received: u64,
+    /// Everything of the other stranger's up to here is at its client. None: not known here.
+    pub(super) received: Option<u64>,
     /// A message of its was withheld.
     pub(super) withheld: bool,
     /// Ids of its reports.
@@ -85,13 +110,13 @@ impl SeatState {
     pub(super) fn vacant(seat: Seat) -> Self {
         Self {
             seat,
-            role: Role::Unspecified,
+            role: if seat.0 > STRANGERS { Role::Spy } else { Role::Stranger },
             subject: Subject::default(),
             link: None,
             presence: Presence::Vacant,
             told_started: false,
             told_away: 0,
-            received: 0,
+            received: Some(0),
             withheld: false,
             reports: Vec::new(),
         }
@@ -118,7 +143,7 @@ impl SeatState {
 
     pub(super) fn away_until(&self) -> Option<Moment> {
         match self.presence {
-            Presence::Away { until } => Some(until),
+            Presence::Away { until, .. } => Some(until),
             Presence::Vacant | Presence::Declined | Presence::Here | Presence::Left => None,
         }
     }

@@ -1,15 +1,17 @@
 //! The state machine, by stories: what comes in, and what goes out of it, in order.
 
+mod moves;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::id::{ChatId, Epoch, Seat};
 use stroll_proto::v1::{
-    Action, Away, Back, EndedBy, Leave, Message, Mode, RefusedReason, Report, Reported, Role, Signal,
-    Subject, Verdict, gateway_frame::Body as FromGateway, relay_frame::Body,
+    Action, Away, Back, EndedBy, Leave, Message, Mode, Refused, RefusedReason, Report, Reported, Role,
+    Signal, Subject, Verdict, gateway_frame::Body as FromGateway, relay_frame::Body,
 };
 
-use super::{Arrival, Chat, Done, Effect, Ignored, Incoming, Link, Moment, Room, Rules, Seating, Watch};
+use super::{Age, Arrival, Chat, Done, Effect, Ignored, Incoming, Link, Moment, Room, Rules, Seating, Watch};
 
 const GRACE: u64 = 30;
 const ATTACH_TIMEOUT: u64 = 5;
@@ -66,10 +68,30 @@ impl Story {
     }
 
     fn attach_with(&mut self, seat: u8, handle: u64, epoch: u64, received: u64) -> Result<(), RefusedReason> {
+        let arrival = self.arrival(seat, handle, epoch);
+        let attached = self.come(Arrival { received: Some(received), ..arrival });
+        attached.map(|_| ()).map_err(|refused| refused.reason())
+    }
+
+    fn come(&mut self, arrival: Arrival) -> Result<Option<Link>, Refused> {
+        self.chat.on_attach(self.now, &arrival, &mut self.out)
+    }
+
+    /// To a chat that has begun, by a gateway that knows no numbers.
+    fn late(&self, seat: u8, epoch: u64) -> Arrival {
+        Arrival {
+            received: None,
+            confirmed: None,
+            age: Age::Begun,
+            ..self.arrival(seat, u64::from(seat), epoch)
+        }
+    }
+
+    fn arrival(&self, seat: u8, handle: u64, epoch: u64) -> Arrival {
         let seating = seating(seat, self.seats, self.mode, epoch);
         let subject = Subject { session: Bytes::copy_from_slice(&[seat; 16]), address: Bytes::new() };
-        let arrival = Arrival { seating, subject, received, link: link(handle) };
-        self.chat.on_attach(self.now, &arrival, &mut self.out)
+        let (received, confirmed) = (Some(0), Some(0));
+        Arrival { seating, subject, received, confirmed, link: link(handle), age: Age::New }
     }
 
     fn decline(&mut self, seat: u8) -> Result<Done, Ignored> {
@@ -134,7 +156,7 @@ fn short(effect: Effect) -> String {
         Effect::Send { seat, handle, body } => format!("{seat}/{handle}: {}", told(body)),
         Effect::Inspect(said) => format!("inspect {}#{} {}", said.seat, said.seq, said.text),
         Effect::Report { seat, request } => format!("report by {seat}, {} lines", request.transcript.len()),
-        Effect::Over(by) => format!("over {}", name(by)),
+        Effect::Over(by) => format!("over {}", by.map_or("here", name)),
     }
 }
 
@@ -146,12 +168,19 @@ fn told(body: Body) -> String {
         Body::Signal(signal) => format!("{}#{} signal", signal.from, signal.seq),
         Body::Ack(seq) => format!("ack {seq}"),
         Body::Typing(typing) => format!("{} typing {}", typing.from, typing.on),
-        Body::Resumed(resumed) => format!("resumed {}", resumed.received),
+        Body::Resumed(resumed) => format!("resumed {}", number(resumed.received)),
         Body::Peer(peer) => format!("{} {}", peer.seat, if peer.away { "away" } else { "back" }),
         Body::Ended(ended) => format!("ended {} {}", name(ended.by()), ended.reason).trim_end().to_owned(),
         Body::Notice(notice) => format!("notice {} {}", notice.code, notice.text),
         Body::Reported(Reported { case, retry }) => format!("reported {case:?} {retry}"),
+        Body::Moving(_) => "moving".to_owned(),
+        Body::Confirmed(seq) => format!("confirmed {seq}"),
+        Body::Replaced(_) | Body::Pong(_) => "not a chat's".to_owned(),
     }
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
 fn name(by: EndedBy) -> &'static str {
@@ -484,7 +513,10 @@ fn after_the_end_nothing_comes_but_reported() {
     let ends: [(&str, Event); 5] = [
         ("leave", |story| _ = story.frame(1, LEAVE)),
         ("grace", |story| _ = (story.frame(1, AWAY), story.pass(GRACE))),
-        ("stop", |story| story.chat.on_stop(story.now, &mut story.out)),
+        ("a verdict", |story| {
+            let verdict = Verdict { seat: 2, action: Action::Ban.into(), ..Verdict::default() };
+            story.chat.on_verdict(story.now, verdict, &mut story.out);
+        }),
         ("a report before it", |story| _ = (story.frame(1, report(9)), story.frame(2, LEAVE))),
         ("two leave", |story| _ = (story.frame(2, LEAVE), story.frame(1, LEAVE))),
     ];
@@ -505,7 +537,7 @@ fn after_the_end_nothing_comes_but_reported() {
         }
         assert!(!story.chat.on_verdict(story.now, verdict.clone(), &mut story.out));
         story.chat.on_release(&mut story.out);
-        story.chat.on_stop(story.now, &mut story.out);
+        story.chat.on_hand_over(&mut story.out);
         assert_eq!(story.wait(GRACE), NOTHING, "{what}");
     }
 }

@@ -84,6 +84,7 @@ async fn a_newer_attach_takes_the_seat_and_the_older_gateway_counts_no_more() {
     three.started(7).await;
     assert_eq!(three.resumed(7).await, 0);
 
+    two.replaced(1).await;
     two.say(1, 1, "ghost");
     two.leave(1);
     two.is_quiet().await;
@@ -95,4 +96,22 @@ async fn a_newer_attach_takes_the_seat_and_the_older_gateway_counts_no_more() {
     three.attach(8, pairing.token(2));
     assert_eq!(three.refused(8).await, RefusedReason::Gone);
     one.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_chat_that_is_not_known_is_taken_up_from_a_gateway_that_carried_it_or_by_a_relay_that_is_new() {
+    let settings = Chats { grace: Duration::from_millis(300), ..Chats::default() };
+    let world = World::start_with(settings).await;
+    let mut gateway = world.gateway().await;
+    gateway.rejoin(1, world.pair(Mode::Text).token(1), false);
+    gateway.started(1).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_says_nothing_any_more_is_given_up() {
+    let world = World::start().await;
+    let (_, mut one, mut two) = world.chat(Mode::Text).await;
+    two.falls_silent();
+    assert_eq!(one.peer(1).await, (2, true));
+    two.end().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stroll_proto::v1::{EndedBy, Mode};
+use stroll_proto::v1::{EndedBy, Mode, Moving, relay_frame::Body};
 use stroll_relay::Chats;
 use tonic::Code;
 
@@ -22,13 +22,27 @@ async fn a_draining_relay_says_so_carries_its_chats_to_their_end_and_stops() {
     let mut newcomer = world.gateway().await;
     newcomer.attach(1, late.token(1));
     newcomer.attach(2, late.token(2));
-    newcomer.started(1).await;
+    while !matches!(newcomer.hear(1).await, Body::Started(_)) {}
     one.say(1, 1, "still here");
-    assert_eq!(two.message(1).await.2, "still here");
+    let heard = loop {
+        match two.hear(1).await {
+            Body::Message(message) => break message.text,
+            Body::Moving(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(heard, "still here");
 
     one.leave(1);
     newcomer.leave(2);
-    assert_eq!(two.ended(1).await.0, EndedBy::Stranger);
+    let ended = loop {
+        match two.hear(1).await {
+            Body::Ended(ended) => break ended.by(),
+            Body::Moving(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ended, EndedBy::Stranger);
     assert_eq!(two.end().await.code(), Code::Ok);
     world.drained().await;
 }
@@ -57,14 +71,31 @@ async fn a_report_on_its_way_is_waited_for() {
 }
 
 #[tokio::test]
-async fn chats_that_outlast_the_drain_are_ended_with_a_reason() {
+async fn chats_are_handed_over_and_a_relay_without_any_stops() {
+    let world = World::start().await;
+    let (_, mut one, mut two) = world.chat(Mode::Text).await;
+    world.context.drain.begin();
+    one.moving(1).await;
+    two.moving(1).await;
+    one.moved(1);
+    while two.hear(1).await == Body::Moving(Moving {}) {}
+    two.moved(1);
+    assert_eq!(two.end().await.code(), Code::Ok);
+    world.drained().await;
+}
+
+#[tokio::test]
+async fn chats_that_no_other_relay_takes_are_left_to_their_gateways() {
     let world = World::start_draining_in(Chats::default(), Duration::from_secs(2)).await;
     let (_, mut one, mut two) = world.chat(Mode::Text).await;
     world.context.drain.begin();
-    let ended = (EndedBy::Error, "relay_stopped".to_owned());
-    assert_eq!(one.ended(1).await, ended);
-    assert_eq!(two.ended(1).await, ended);
-    assert_eq!(one.end().await.code(), Code::Ok);
+    for gateway in [&mut one, &mut two] {
+        gateway.moving(1).await;
+        assert_eq!(gateway.end().await.code(), Code::Ok);
+        while let Some(body) = gateway.heard(1) {
+            assert!(!matches!(body, Body::Ended(_)), "{body:?}");
+        }
+    }
     world.drained().await;
 }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use chassis::{Context, Random, Secret, grpc::Channel};
 use stroll_proto::v1::{
     Attach, Away, Back, ConnectRequest, ConnectResponse, Decline, EndedBy, GatewayFrame, Leave, Message,
-    Peer, RefusedReason, RelayFrame, Report, Reported, Resumed, Started, Subject,
-    gateway_frame::Body as ToRelay, relay_frame::Body, relay_service_client::RelayServiceClient,
+    Moved, Moving, Peer, Ping, RefusedReason, RelayFrame, Replaced, Report, Reported, Resumed, Started,
+    Subject, gateway_frame::Body as ToRelay, relay_frame::Body, relay_service_client::RelayServiceClient,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -50,6 +50,7 @@ impl Gateway {
         requests.send(first).expect("room");
         let responses = soon("a stream", client.connect(UnboundedReceiverStream::new(outgoing))).await?;
         let responses = responses.into_inner();
+        context.tasks.spawn("ping", ping(context.clone(), requests.clone()));
         Ok(Self { context, requests, responses, heard: HashMap::new(), fences: FENCES })
     }
 
@@ -67,17 +68,30 @@ impl Gateway {
 
     pub fn attach_traced(&self, handle: u64, seat_token: Bytes, traceparent: &str) {
         let traceparent = traceparent.to_owned();
-        self.send(handle, ToRelay::Attach(Attach { seat_token, subject: None, received: 0, traceparent }));
+        let received = Some(0);
+        self.send(handle, ToRelay::Attach(Attach { seat_token, received, traceparent, ..Attach::default() }));
     }
 
     pub fn attach_having(&self, handle: u64, seat_token: Bytes, received: u64) {
         let session = Bytes::from_static(b"a session's name");
         let address = Bytes::from_static(b"an address' hash");
         let subject = Some(Subject { session, address });
-        self.send(
-            handle,
-            ToRelay::Attach(Attach { seat_token, subject, received, traceparent: String::new() }),
-        );
+        let received = Some(received);
+        self.send(handle, ToRelay::Attach(Attach { seat_token, subject, received, ..Attach::default() }));
+    }
+
+    /// Comes back into a chat that has begun, knowing no numbers.
+    pub fn rejoin(&self, handle: u64, seat_token: Bytes, carried: bool) {
+        self.send(handle, ToRelay::Attach(Attach { seat_token, began: true, carried, ..Attach::default() }));
+    }
+
+    /// Does not ping any more.
+    pub fn falls_silent(&self) {
+        self.context.drain.force();
+    }
+
+    pub fn moved(&self, handle: u64) {
+        self.send(handle, ToRelay::Moved(Moved {}));
     }
 
     pub fn decline(&self, handle: u64, seat_token: Bytes) {
@@ -133,6 +147,9 @@ impl Gateway {
     async fn take(&mut self) -> Result<(), Status> {
         let batch = self.responses.message().await?.ok_or_else(|| Status::ok("the end"))?;
         for RelayFrame { handle, body } in batch.frames {
+            if handle == 0 {
+                continue;
+            }
             self.heard.entry(handle).or_default().push_back(body.expect("a body"));
         }
         Ok(())
@@ -169,6 +186,14 @@ impl Gateway {
         assert_eq!(self.hear(handle).await, Body::Started(Started {}));
     }
 
+    pub async fn moving(&mut self, handle: u64) {
+        assert_eq!(self.hear(handle).await, Body::Moving(Moving {}));
+    }
+
+    pub async fn replaced(&mut self, handle: u64) {
+        assert_eq!(self.hear(handle).await, Body::Replaced(Replaced {}));
+    }
+
     pub async fn refused(&mut self, handle: u64) -> RefusedReason {
         match self.hear(handle).await {
             Body::Refused(refused) => refused.reason(),
@@ -185,14 +210,14 @@ impl Gateway {
 
     pub async fn peer(&mut self, handle: u64) -> (u32, bool) {
         match self.hear(handle).await {
-            Body::Peer(Peer { seat, away }) => (seat, away),
+            Body::Peer(Peer { seat, away, .. }) => (seat, away),
             other => panic!("expected a peer, heard {other:?}"),
         }
     }
 
     pub async fn resumed(&mut self, handle: u64) -> u64 {
         match self.hear(handle).await {
-            Body::Resumed(Resumed { received }) => received,
+            Body::Resumed(Resumed { received, .. }) => received.expect("a number"),
             other => panic!("expected `resumed`, heard {other:?}"),
         }
     }
@@ -208,6 +233,23 @@ impl Gateway {
         match self.hear(handle).await {
             Body::Reported(Reported { case, retry }) => (case, retry),
             other => panic!("expected `reported`, heard {other:?}"),
+        }
+    }
+}
+
+/// Lets the relay know that the gateway is there.
+async fn ping(context: Context, requests: UnboundedSender<ConnectRequest>) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let hard = context.drain.hard();
+    tokio::pin!(hard);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = &mut hard => return,
+        }
+        let frames = vec![GatewayFrame { handle: 0, body: Some(ToRelay::Ping(Ping {})) }];
+        if requests.send(ConnectRequest { gateway: String::new(), frames }).is_err() {
+            return;
         }
     }
 }

@@ -98,10 +98,10 @@ impl MatchmakerService for Beats {
         Err(Status::unimplemented("not a relay's"))
     }
 
-    async fn choose_home(
+    async fn choose_homes(
         &self,
-        _: Request<v1::ChooseHomeRequest>,
-    ) -> Result<Response<v1::ChooseHomeResponse>, Status> {
+        _: Request<v1::ChooseHomesRequest>,
+    ) -> Result<Response<v1::ChooseHomesResponse>, Status> {
         Err(Status::unimplemented("not a relay's"))
     }
 }

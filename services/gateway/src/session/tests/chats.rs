@@ -26,7 +26,7 @@ fn i3_nothing_of_a_chat_is_shown_after_its_end() {
     let left = stage.says(r#"{"type":"leave"}"#);
     assert!(matches!(left[0], Effect::Relay(ToRelay::Leave(_))));
     assert_eq!(left[1..], [told_of_end(By::You), Effect::EndSeat]);
-    for late in [message(1), ended(EndedBy::Stranger, ""), FromRelay::Resumed(Resumed { received: 0 })] {
+    for late in [message(1), ended(EndedBy::Stranger, ""), resumed(0)] {
         assert_eq!(stage.relay(late.clone()), []);
         assert_eq!(Session::on_past_relay(late), []);
     }
@@ -75,10 +75,9 @@ fn a_dropped_socket_is_away_and_comes_back_with_the_right_chat() {
     stage.relay(message(2));
     stage.says(r#"{"type":"ack","seq":1}"#);
     assert!(matches!(stage.session.on_disconnected()[..], [Effect::Relay(ToRelay::Away(_))]));
-    let back = stage.connect(Resume::Chat(pairing.chat));
+    let back = stage.connect(Resume::Chat(rejoin(&pairing)));
     assert!(matches!(&back[..], [Effect::Relay(ToRelay::Back(back))] if back.received == 1));
-    let resumed = stage.relay(FromRelay::Resumed(Resumed { received: 0 }));
-    assert_eq!(resumed, [Effect::Send(ServerFrame::Resumed { chat: pairing.chat.to_string(), received: 0 })]);
+    assert_eq!(stage.relay(resumed(0)), [told_resumed(0)]);
     assert_eq!(stage.relay(message(1)), [], "acknowledged before");
     assert_eq!(stage.relay(message(2)), [shown(2)], "not acknowledged before");
 }
@@ -89,10 +88,12 @@ fn a_client_that_comes_without_the_token_has_left() {
     stage.session.on_disconnected();
     let effects = stage.connect(Resume::No);
     assert!(matches!(effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat]), "{effects:?}");
-    let (mut stage, _) = Stage::chatting();
-    let effects = stage.connect(Resume::Chat(ChatId([9; 16])));
+    let (mut stage, pairing) = Stage::chatting();
+    let other = Pairing { chat: ChatId([9; 16]), ..pairing };
+    let effects = stage.connect(Resume::Chat(rejoin(&other)));
     assert!(
-        matches!(&effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat, Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::ResumeFailed)
+        matches!(effects[..], [Effect::Relay(ToRelay::Leave(_)), Effect::EndSeat, Effect::AskHome { chat, .. }] if chat == other.chat),
+        "{effects:?}"
     );
 }
 
@@ -103,7 +104,7 @@ fn a_client_that_comes_back_too_late_learns_how_the_chat_ended() {
     stage.relay(ended(EndedBy::Away, ""));
     let ended =
         ServerFrame::Ended { chat: pairing.chat.to_string(), by: By::Away, reason: None, session: None };
-    assert_eq!(stage.connect(Resume::Chat(pairing.chat)), [Effect::Send(ended)]);
+    assert_eq!(stage.connect(Resume::Chat(rejoin(&pairing))), [Effect::Send(ended)]);
     let refused = stage.connect(Resume::Refused);
     assert!(
         matches!(&refused[..], [Effect::Send(ServerFrame::Error(refusal))] if refusal.code == Code::ResumeFailed)
@@ -113,8 +114,10 @@ fn a_client_that_comes_back_too_late_learns_how_the_chat_ended() {
 #[test]
 fn presence_and_notices_are_told() {
     let (mut stage, _) = Stage::chatting();
-    let away = stage.relay(FromRelay::Peer(Peer { seat: 2, away: true }));
-    assert_eq!(away, [Effect::Send(ServerFrame::Stranger { state: Presence::Away })]);
+    let gone = Peer { seat: 2, away: true, lost: false, grace_ms: 30_000 };
+    let away = stage.relay(FromRelay::Peer(gone));
+    let told = ServerFrame::Stranger { state: Presence::Away, grace_ms: Some(30_000) };
+    assert_eq!(away, [Effect::Send(told)]);
     let notice = stage.relay(FromRelay::Notice(Notice { code: "spam_link".into(), text: "no links".into() }));
     assert_eq!(
         notice,

@@ -3,6 +3,7 @@
 mod again;
 mod chats;
 mod memory;
+mod moves;
 mod wishes;
 
 use std::{num::NonZeroU32, time::Duration};
@@ -18,8 +19,8 @@ use stroll_proto::v1::{
 };
 
 use super::{
-    Activity, Effect, Enqueued, Env, Known, Memory, Pairing, Place, REPORT_WINDOW_MS, Resume, Session, Told,
-    Wanted,
+    Activity, Effect, Enqueued, Env, Found, Known, Memory, Pairing, Place, REPORT_WINDOW_MS, Rejoin, Resume,
+    Retake, Session, Told, Wanted,
 };
 use crate::{
     close::Close,
@@ -73,7 +74,7 @@ impl Stage {
     fn chatting() -> (Self, Pairing) {
         let (mut stage, pairing) = Self::attaching();
         let effects = stage.relay(FromRelay::Started(Started {}));
-        let matched = Effect::Matched { pairing: Box::new(pairing.clone()), since_unix_ms: 1_000 };
+        let matched = Effect::Matched { rejoin: rejoin(&pairing), since_unix_ms: 1_000 };
         assert_eq!(effects, [Effect::Forget(pairing.ticket, None), matched]);
         (stage, pairing)
     }
@@ -113,6 +114,16 @@ impl Stage {
     fn enqueued(&mut self, wanted: &Wanted, outcome: Result<Place, Refusal>) -> Vec<Effect> {
         let enqueued = |place| Enqueued { place, estimate_ms: None, anybody_estimate_ms: None };
         self.session.on_enqueued(wanted.ticket, outcome.map(enqueued))
+    }
+
+    fn lose_relay(&mut self) -> Vec<Effect> {
+        let env = Env { now_ms: self.now_ms, random: &self.random };
+        self.session.on_relay_lost(&env)
+    }
+
+    fn home(&mut self, found: Found) -> Vec<Effect> {
+        let env = Env { now_ms: self.now_ms, random: &self.random };
+        self.session.on_home(ChatId([7; 16]), found, &env)
     }
 
     fn time(&mut self) -> Vec<Effect> {
@@ -177,6 +188,18 @@ fn pairing(wanted: &Wanted, chat: u8) -> Pairing {
         strangers: vec![Alias(u64::from(chat))],
         again: Some(Redacted::new([chat; 16])),
     }
+}
+
+fn rejoin(pairing: &Pairing) -> Box<Rejoin> {
+    Box::new(Rejoin { pairing: pairing.clone(), section: wishes().sections.first().clone() })
+}
+
+fn resumed(received: u64) -> FromRelay {
+    FromRelay::Resumed(Resumed { received: Some(received), confirmed: Some(0) })
+}
+
+fn told_resumed(received: u64) -> Effect {
+    Effect::Resumed { chat: ChatId([7; 16]), received, renewed: None, interrupted_ms: None }
 }
 
 fn waiting_frame() -> Effect {

@@ -97,14 +97,10 @@ fn an_assignment_that_overtakes_the_pools_answer_lets_the_client_wait_first() {
 
 #[test]
 fn who_is_not_met_goes_back_into_the_pool_with_the_old_place() {
-    let losses: [fn(&mut Stage) -> Vec<Effect>; 4] = [
+    let losses: [fn(&mut Stage) -> Vec<Effect>; 3] = [
         |stage| stage.relay(ended(EndedBy::NoShow, "")),
-        |stage| stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::Full.into() })),
-        |stage| stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::Gone.into() })),
-        |stage| {
-            let env = Env { now_ms: stage.now_ms, random: &stage.random };
-            stage.session.on_relay_lost(&env)
-        },
+        |stage| stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::Full.into(), ended: None })),
+        |stage| stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::Gone.into(), ended: None })),
     ];
     for loss in losses {
         let (mut stage, before) = Stage::attaching();
@@ -124,7 +120,8 @@ fn who_is_not_met_goes_back_into_the_pool_with_the_old_place() {
 #[test]
 fn a_relay_with_another_secret_is_said_plainly() {
     let (mut stage, pairing) = Stage::attaching();
-    let effects = stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::BadToken.into() }));
+    let effects =
+        stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::BadToken.into(), ended: None }));
     let [Effect::DropSeat, Effect::Forget(forgotten, None), Effect::Send(ServerFrame::Error(refusal)), idle] =
         &effects[..]
     else {
@@ -179,9 +176,16 @@ fn a_relay_that_cannot_be_reached_is_tried_ever_more_slowly_and_given_up_in_the_
 #[test]
 fn a_relay_that_says_nothing_is_given_up() {
     let (mut stage, _) = Stage::attaching();
-    let deadline = stage.session.deadline_ms().expect("a deadline");
-    stage.now_ms = deadline;
-    let effects = stage.time();
+    let began_ms = stage.now_ms;
+    let effects = loop {
+        stage.now_ms = stage.session.deadline_ms().expect("a deadline");
+        let effects = stage.time();
+        if !matches!(effects[..], [Effect::AskHome { .. }]) {
+            break effects;
+        }
+        assert_eq!(stage.home(Found::Nothing), []);
+    };
+    assert_eq!(stage.now_ms, began_ms + 10_000);
     assert!(
         matches!(
             effects[..],
@@ -260,7 +264,11 @@ fn what_was_told_of_a_search_holds_when_its_ticket_goes_in_again() {
     stage.enqueued(&wanted, Ok(place("1")));
     stage.assign(pairing(&wanted, 7));
     stage.now_ms += 6_000;
-    assert_eq!(stage.time(), [], "it is about to meet somebody");
+    let told = stage.time();
+    assert!(
+        !told.iter().any(|effect| matches!(effect, Effect::Send(_))),
+        "it is about to meet somebody: {told:?}"
+    );
     let effects = stage.relay(ended(EndedBy::NoShow, ""));
     let Some(Effect::Enqueue(again)) = effects.last() else { panic!("{effects:?}") };
     let again = again.clone();

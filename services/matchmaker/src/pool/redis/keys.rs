@@ -1,6 +1,6 @@
 //! The names of everything in Redis.
 
-use chassis::id::{ChatId, Epoch};
+use chassis::id::ChatId;
 
 use crate::pool::{EntryId, Shard};
 
@@ -63,8 +63,8 @@ impl Keys {
     }
 
     /// A string with a time to live: where a chat went.
-    pub(super) fn home(&self, chat: ChatId, epoch: Epoch) -> String {
-        format!("{}home:{chat}:{epoch}", self.prefix)
+    pub(super) fn home(&self, chat: ChatId) -> String {
+        format!("{}home:{chat}", self.prefix)
     }
 
     fn of(&self, shard: &Shard, what: &str) -> String {
@@ -82,7 +82,7 @@ mod tests {
         let shard = Shard::named("text.main.0").expect("a shard");
         assert_eq!(keys.tickets(&shard), "stroll:v1:{text.main.0}:tickets");
         assert_eq!(keys.inbox("gateway-1"), "stroll:v1:inbox:gateway-1");
-        let home = keys.home(ChatId([1; 16]), Epoch(2));
-        assert_eq!(home, "stroll:v1:home:01010101010101010101010101010101:2");
+        let home = keys.home(ChatId([1; 16]));
+        assert_eq!(home, "stroll:v1:home:01010101010101010101010101010101");
     }
 }

@@ -33,7 +33,7 @@ use redis::{Cmd, Value, cmd};
 pub use self::url::{BadUrl, Url};
 use self::{keys::Keys, nodes::Nodes, reply::Raw, script::Script};
 use super::{
-    Delivery, Destination, Enqueued, Entry, EntryId, Letter, Limits, Outcome, Pair, Pairing, Pool,
+    Delivery, Destination, Enqueued, Entry, EntryId, Home, Letter, Limits, Outcome, Pair, Pairing, Pool,
     READ_BATCH, Shard,
 };
 use crate::{Error, error::Result};
@@ -360,14 +360,16 @@ impl Pool for Redis {
         self.read_letters(self.keys.members(), after, wait).await
     }
 
-    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String> {
-        let mut script = self.scripts.home.key(self.keys.home(chat, epoch));
-        self.connections.invoke(script.arg(relay).arg(milliseconds(self.limits.homes_kept))).await
+    async fn choose_home(&self, chat: ChatId, lost: Epoch, relay: &str) -> Result<Home> {
+        let mut script = self.scripts.home.key(self.keys.home(chat));
+        script.arg(lost.0).arg(relay).arg(milliseconds(self.limits.homes_kept));
+        reply::home(&self.connections.invoke::<String>(&script).await?)
     }
 
-    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
-        let key = self.keys.home(chat, epoch);
-        self.connections.run(&key, cmd("GET").arg(&key)).await
+    async fn home(&self, chat: ChatId) -> Result<Option<Home>> {
+        let key = self.keys.home(chat);
+        let home: Option<String> = self.connections.run(&key, cmd("GET").arg(&key)).await?;
+        home.as_deref().map(reply::home).transpose()
     }
 }
 

@@ -1,13 +1,13 @@
 //! What Redis answers (RESP 2), read into our own words.
 
 use bytes::Bytes;
-use chassis::id::TicketId;
+use chassis::id::{Epoch, TicketId};
 use redis::Value;
 
 use crate::{
     Error,
     error::Result,
-    pool::{Delivery, Destination, Entry, EntryId, EntryKind, Letter, Pair, Shard},
+    pool::{Delivery, Destination, Entry, EntryId, EntryKind, Home, Letter, Pair, Shard},
 };
 
 /// Begins the field of a delivery to a shard. No gateway's name has it.
@@ -36,6 +36,12 @@ pub(super) fn entries(value: Value) -> Result<Vec<Raw>> {
 /// An entry's id alone.
 pub(super) fn id(value: Value) -> Result<EntryId> {
     std::str::from_utf8(&bytes(value)?).ok().and_then(|text| text.parse().ok()).ok_or_else(unexpected)
+}
+
+/// A chat's home, as its script writes it.
+pub(super) fn home(text: &str) -> Result<Home> {
+    let (epoch, relay) = text.split_once(' ').ok_or_else(unexpected)?;
+    Ok(Home { epoch: Epoch(epoch.parse().map_err(|_| unexpected())?), relay: relay.to_owned() })
 }
 
 impl Raw {

@@ -102,6 +102,8 @@ pub(crate) struct Gateway {
     pub(crate) generation: String,
     /// The cluster's numbers as they were last told.
     pub(crate) cluster: Option<GatewayLoad>,
+    /// The relays that are heard of.
+    pub relays: Vec<String>,
     /// Deliveries that came and were not looked at yet.
     deliveries: Vec<Delivery>,
     /// Says that the gateway is there, and what it carries.
@@ -161,6 +163,7 @@ impl Gateway {
             down,
             generation: String::new(),
             cluster: None,
+            relays: Vec::new(),
             deliveries: Vec::new(),
         };
         gateway.hear_until(|gateway| !gateway.generation.is_empty()).await;
@@ -264,6 +267,7 @@ impl Gateway {
             Down::Assignments(batch) => self.deliveries.extend(batch.deliveries),
             Down::Generation(generation) => self.generation = generation,
             Down::Cluster(cluster) => self.cluster = Some(cluster),
+            Down::Relays(relays) => self.relays = relays.addresses,
         }
         Ok(())
     }
