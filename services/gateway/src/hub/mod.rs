@@ -30,9 +30,10 @@ use tracing::{info_span, warn};
 
 use self::recent::RecentChats;
 use crate::{
+    admission::Admission,
     config::Public,
     homes::{Cause, Homes, Question},
-    limits::{Admission, SessionLimits},
+    limits::SessionLimits,
     metrics::Metrics,
     outbox::Outbox,
     protocol::{By, ClientFrame, Code, Hello, Limits, Matched, Refusal, ServerFrame},
