@@ -97,12 +97,13 @@ impl Relays {
 
     /// Leaves a chat that has no seat here: takes it for a moment.
     pub fn depart(self: &Arc<Self>, departure: &Departure, subject: Subject) {
-        let Departure { relay, seat_token, banned } = departure;
+        let Departure { relay, seat_token, turn, banned } = departure;
         let (link, retake) = (
             self.link(relay),
             Retake {
                 relay: relay.clone(),
                 seat_token: seat_token.clone(),
+                turn: *turn,
                 received: None,
                 confirmed: None,
                 began: true,
@@ -305,6 +306,7 @@ pub fn attach(pairing: &Pairing, subject: Subject, traceparent: String) -> Body 
         traceparent,
         began: false,
         carried: true,
+        turn: pairing.turn,
     })
 }
 
@@ -319,5 +321,6 @@ pub fn retake_seat(retake: &Retake, subject: Subject) -> Body {
         traceparent: String::new(),
         began: retake.began,
         carried: retake.carried,
+        turn: retake.turn,
     })
 }

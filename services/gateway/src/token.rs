@@ -90,6 +90,8 @@ struct ResumeClaims {
     strangers: Vec<u64>,
     #[prost(bytes = "bytes", tag = "12")]
     again: Bytes,
+    #[prost(uint32, tag = "13")]
+    turn: u32,
 }
 
 /// A token that makes its holder the same session again.
@@ -158,6 +160,7 @@ pub fn for_resume(context: &Context, session: SessionId, rejoin: &Rejoin) -> Str
         epoch: pairing.epoch.0,
         expires_unix_ms: context.clock.unix_ms() + RESUME_MS,
         spy: pairing.role == Role::Spy,
+        turn: pairing.turn,
         video: pairing.mode == Mode::Video,
         section: section.name().to_owned(),
         strangers: pairing.strangers.iter().map(|stranger| stranger.0).collect(),
@@ -186,6 +189,7 @@ pub fn read_resume(
         seat: Seat::from_number(claims.seat).ok()?,
         role: if claims.spy { Role::Spy } else { Role::Stranger },
         epoch: Epoch(claims.epoch),
+        turn: claims.turn,
         relay: claims.home,
         seat_token: claims.seat_token,
         common_interests: Vec::new(),
@@ -221,6 +225,7 @@ mod tests {
             seat: chassis::id::Seat(1),
             role: crate::protocol::Role::Stranger,
             epoch: chassis::id::Epoch(1),
+            turn: 2,
             relay: "http://127.0.0.1:1".into(),
             seat_token: Bytes::from_static(b"token"),
             common_interests: Vec::new(),

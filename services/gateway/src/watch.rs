@@ -157,6 +157,7 @@ fn pairing(secret: &Secret, assignment: Assignment) -> Result<Pairing, chassis::
         role: if assignment.role() == ProtoRole::Spy { Role::Spy } else { Role::Stranger },
         mode: if assignment.mode() == ProtoMode::Video { Mode::Video } else { Mode::Text },
         epoch: Epoch(assignment.epoch),
+        turn: 0,
         relay: assignment.relay,
         seat_token: assignment.seat_token,
         common_interests: assignment.common_interests,

@@ -227,6 +227,7 @@ impl Hub {
             confirmed: attach.confirmed,
             link: Link { stream: outbox.stream, handle },
             age,
+            turn: attach.turn,
         };
         self.act(&entry, batch, None, |state, out| {
             let before = state.chat.on_attach(now, &arrival, out)?;

@@ -148,6 +148,7 @@ impl Metrics {
             Err(RefusedReason::Expired) => "expired",
             Err(RefusedReason::Gone) => "gone",
             Err(RefusedReason::Full) => "full",
+            Err(RefusedReason::Replaced) => "replaced",
         };
         self.attaches.add(1, &[KeyValue::new(RESULT, result)]);
     }

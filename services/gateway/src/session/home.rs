@@ -64,6 +64,8 @@ pub struct Retake {
     pub relay: String,
     /// Opens the seat there.
     pub seat_token: bytes::Bytes,
+    /// How often the client has come to another gateway.
+    pub turn: u32,
     /// Up to where the client has what the stranger said, where that is known.
     pub received: Option<u64>,
     /// Up to where the stranger's client has what this one said, where that is known.
@@ -82,6 +84,8 @@ pub struct Departure {
     pub relay: String,
     /// Opens the seat there.
     pub seat_token: bytes::Bytes,
+    /// How often the client has come to another gateway.
+    pub turn: u32,
     /// Whether the one who leaves was banned.
     pub banned: bool,
 }
@@ -203,8 +207,11 @@ enum Lost {
 impl Session {
     /// A client came with the token of a chat that this gateway has not carried so far.
     pub(super) fn rejoin(&mut self, rejoin: Rejoin, env: &Env<'_>) -> Vec<Effect> {
-        let Rejoin { pairing, section } = rejoin;
+        let Rejoin { mut pairing, section } = rejoin;
+        pairing.turn = pairing.turn.saturating_add(1);
         let mut home = Home::unknown(env);
+        // It has a new turn.
+        home.is_news = true;
         let ask = home.ask(&pairing, Lost::Nothing);
         let chatting =
             Chatting { rejoining: true, ..Chatting::new(pairing, section, home, Delivery::unknown()) };
@@ -323,7 +330,8 @@ impl Session {
         let Some((pairing, home)) = self.seat() else { return Vec::new() };
         (home.stand, home.retaken, home.next_ms) = (Stand::Taking, true, None);
         let (relay, seat_token) = (pairing.relay.clone(), pairing.seat_token.clone());
-        let retake = Retake { relay, seat_token, received, confirmed, began, carried: home.carried };
+        let turn = pairing.turn;
+        let retake = Retake { relay, seat_token, turn, received, confirmed, began, carried: home.carried };
         let away = (began && is_away).then_some(Effect::Relay(ToRelay::Away(Away {})));
         [Effect::Retake(Box::new(retake))].into_iter().chain(away).collect()
     }
@@ -357,6 +365,7 @@ impl Session {
 impl Departure {
     /// From a chat that is left.
     pub(super) fn from(pairing: &Pairing, banned: bool) -> Self {
-        Self { relay: pairing.relay.clone(), seat_token: pairing.seat_token.clone(), banned }
+        let (relay, seat_token) = (pairing.relay.clone(), pairing.seat_token.clone());
+        Self { relay, seat_token, turn: pairing.turn, banned }
     }
 }

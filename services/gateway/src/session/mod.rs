@@ -131,6 +131,8 @@ pub struct Pairing {
     pub seat: Seat,
     pub role: Role,
     pub epoch: Epoch,
+    /// How often the client has come to another gateway with a token.
+    pub turn: u32,
     pub relay: String,
     pub seat_token: bytes::Bytes,
     pub common_interests: Vec<String>,

@@ -27,17 +27,19 @@ impl Session {
                     self.end(ended_by(ended.by), reason, env)
                 }
                 FromRelay::Refused(refused) => self.on_refused(refused, env),
-                FromRelay::Replaced(_) => {
-                    // Nobody here has a say in that chat any more.
-                    self.state = State::Idle;
-                    vec![Effect::DropSeat, Effect::Close(Close::Replaced)]
-                }
+                FromRelay::Replaced(_) => self.on_replaced(),
                 FromRelay::Moving(_) => self.on_moving(),
                 FromRelay::Resumed(resumed) => chatting.on_resumed(&resumed, self.connected, env),
                 body => chatting.on_relay(body, env),
             },
             State::Idle | State::Waiting(_) => Vec::new(),
         }
+    }
+
+    /// Nobody here has a say in that chat any more.
+    fn on_replaced(&mut self) -> Vec<Effect> {
+        self.state = State::Idle;
+        vec![Effect::DropSeat, Effect::Close(Close::Replaced)]
     }
 
     fn on_refused(&mut self, refused: Refused, env: &Env<'_>) -> Vec<Effect> {
@@ -47,6 +49,7 @@ impl Session {
                 self.end(ended_by(ended.by), reason, env)
             }
             (RefusedReason::Full, _) => self.on_full(env),
+            (RefusedReason::Replaced, _) => self.on_replaced(),
             _ => self.on_unknown(env),
         }
     }

@@ -163,6 +163,9 @@ impl Chat {
         if seating.epoch < self.epoch {
             return Err(refused(RefusedReason::Gone));
         }
+        if arrival.turn < self.seats[index].turn {
+            return Err(refused(RefusedReason::Replaced));
+        }
         self.epoch = seating.epoch;
         if self.phase != Phase::Running && arrival.age == Age::Begun {
             self.go_on(now, index, out);

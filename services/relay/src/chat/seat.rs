@@ -52,6 +52,8 @@ pub(crate) struct Arrival {
     pub(crate) link: Link,
     /// Whether the chat has begun before.
     pub(crate) age: Age,
+    /// How often their client has come to another gateway.
+    pub(crate) turn: u32,
 }
 
 /// Whether a chat is new to those who come.
@@ -94,6 +96,8 @@ pub(super) struct SeatState {
     pub(super) subject: Subject,
     pub(super) link: Option<Link>,
     pub(super) presence: Presence,
+    /// How often its client has come to another gateway.
+    pub(super) turn: u32,
     /// `started` was sent to it.
     pub(super) told_started: bool,
     /// Bit per seat that it was told is away.
@@ -114,6 +118,7 @@ impl SeatState {
             subject: Subject::default(),
             link: None,
             presence: Presence::Vacant,
+            turn: 0,
             told_started: false,
             told_away: 0,
             received: Some(0),
@@ -129,6 +134,7 @@ impl SeatState {
             address: detached(&arrival.subject.address),
         };
         self.received = self.received.max(arrival.received);
+        self.turn = arrival.turn;
         self.link = Some(arrival.link);
         self.presence = Presence::Here;
     }

@@ -177,6 +177,7 @@ fn pairing(wanted: &Wanted, chat: u8) -> Pairing {
         seat: Seat(1),
         role: Role::Stranger,
         epoch: Epoch(1),
+        turn: 0,
         relay: "http://127.0.0.1:1".into(),
         seat_token: Bytes::from_static(b"token"),
         common_interests: Vec::new(),

@@ -182,10 +182,11 @@ fn a_client_from_another_gateway_is_taken_to_where_its_chat_is() {
     let effects = stage.home(Found::Nothing);
     let (retake, _) = retaken(&effects);
     assert_eq!((&retake.relay, retake.began, retake.carried), (&pairing.relay, true, false));
-    assert_eq!((retake.received, retake.confirmed), (None, None));
+    assert_eq!((retake.received, retake.confirmed, retake.turn), (None, None, 1));
     assert_eq!(stage.relay(FromRelay::Started(Started {})), []);
     let news = FromRelay::Resumed(Resumed { received: Some(4), confirmed: Some(8) });
-    let told = Effect::Resumed { chat: pairing.chat, received: 4, renewed: None, interrupted_ms: Some(0) };
+    let renewed = Some(rejoin(&Pairing { turn: 1, ..pairing.clone() }));
+    let told = Effect::Resumed { chat: pairing.chat, received: 4, renewed, interrupted_ms: Some(0) };
     assert_eq!(stage.relay(news), [told]);
     assert_eq!(stage.relay(message(9)), [shown(9)]);
     assert_eq!(stage.says(r#"{"type":"message","seq":5,"text":"now"}"#).len(), 1);
@@ -234,11 +235,13 @@ fn a_client_from_another_gateway_learns_how_its_chat_ended_or_that_nobody_knows(
 
 #[test]
 fn i1_a_seat_that_another_gateway_took_is_no_longer_this_ones() {
-    let (mut stage, _) = Stage::chatting();
-    let effects = stage.relay(FromRelay::Replaced(stroll_proto::v1::Replaced {}));
-    assert_eq!(effects, [Effect::DropSeat, Effect::Close(Close::Replaced)]);
-    assert_eq!(stage.session.on_disconnected(), [], "nobody is away");
-    assert!(stage.session.is_over());
+    let refused = Refused { reason: RefusedReason::Replaced.into(), ended: None };
+    for told in [FromRelay::Replaced(stroll_proto::v1::Replaced {}), FromRelay::Refused(refused)] {
+        let (mut stage, _) = Stage::chatting();
+        assert_eq!(stage.relay(told), [Effect::DropSeat, Effect::Close(Close::Replaced)]);
+        assert_eq!(stage.session.on_disconnected(), [], "nobody is away");
+        assert!(stage.session.is_over());
+    }
 }
 
 #[test]

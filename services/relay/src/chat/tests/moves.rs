@@ -104,6 +104,18 @@ fn a_seat_that_moved_may_come_back_with_a_newer_epoch_and_not_with_an_older_one(
 }
 
 #[test]
+fn the_seat_is_the_gateways_that_the_client_came_to_last_and_not_that_came_here_last() {
+    let mut story = Story::running(2, Mode::Text);
+    let latest = Arrival { turn: 2, link: link(9), ..story.late(1, 1) };
+    assert_eq!(story.come(latest), Ok(Some(link(1))));
+    let late = Arrival { turn: 1, link: link(8), ..story.late(1, 2) };
+    let refused = story.come(late).expect_err("the client has gone on");
+    assert_eq!(refused.reason(), RefusedReason::Replaced);
+    let again = Arrival { turn: 2, link: link(10), ..story.late(1, 1) };
+    assert_eq!(story.come(again), Ok(Some(link(9))), "by a new stream of the same");
+}
+
+#[test]
 fn everybody_with_a_gateway_is_asked_to_move_also_those_who_are_away() {
     let mut story = Story::running(3, Mode::Text);
     story.frame(1, AWAY).expect("heard");
