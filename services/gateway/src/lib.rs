@@ -8,6 +8,7 @@
 //! matchmakers, `relays` with relays; `page` is the web client.
 
 mod address;
+mod admission;
 mod close;
 mod config;
 mod farewell;

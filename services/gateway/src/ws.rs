@@ -1,6 +1,6 @@
 //! The sockets of `stroll.v1`: the handshake, and the one task that owns each socket.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,15 +17,17 @@ use tokio::time::Instant;
 
 use crate::{
     address,
+    admission::Turned,
     close::Close,
     config::Origin,
     farewell::{Farewell, Step},
     hub::Hub,
-    limits::{BadFrames, FrameLimit, Turned},
+    limits::{BadFrames, FrameLimit},
     outbox::Outbox,
     protocol::{ClientFrame, Code, Hello, MAX_FRAME, Refusal, SUBPROTOCOL, ServerFrame},
     session::Activity,
     slot::Slot,
+    token,
 };
 
 /// Buffers of a socket, in bytes. The defaults would cost 131 KB for each.
@@ -45,6 +47,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long one write may wait for a client that doesn't read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// When one who was turned away because too many come at once may try again.
+const COME_BACK_WITHIN: Range<Duration> = Duration::from_secs(5)..Duration::from_secs(30);
 /// How long a closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -273,6 +277,10 @@ impl Connection {
     }
 
     fn hello(&mut self, hello: &Hello) -> Option<Close> {
+        if let Err(refusal) = self.may_come(hello) {
+            self.refuse(refusal);
+            return self.close_after_all(Close::Overloaded);
+        }
         match self.hub.hello(hello, self.addresses.clone(), &self.outbox) {
             Ok(slot) => {
                 let (hub, outbox) = (Arc::clone(&self.hub), Arc::clone(&self.outbox));
@@ -287,6 +295,20 @@ impl Connection {
                 self.close_after_all(Close::Banned)
             }
         }
+    }
+
+    /// While many come at once, those who come back into something go first. (A resume token is good only with its session's.)
+    fn may_come(&self, hello: &Hello) -> Result<(), Refusal> {
+        let Hub { admission, context, .. } = &*self.hub;
+        let comes_back = || {
+            hello.session.as_deref().is_some_and(|session| token::read_session(context, session).is_some())
+        };
+        if admission.takes_newcomers() || comes_back() {
+            return Ok(());
+        }
+        let after = context.random.duration(COME_BACK_WITHIN);
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        Err(Refusal::new(Code::Busy, "too many come at once").retry_after(after_ms))
     }
 
     fn refuse(&self, refusal: Refusal) {

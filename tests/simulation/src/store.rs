@@ -13,7 +13,7 @@ use chassis::{
 };
 use matchmaker::{
     Error, Matching,
-    pool::{Enqueued, Entry, EntryId, Letter, Memory, Outcome, Pair, Pairing, Pool, Shard},
+    pool::{Enqueued, Entry, EntryId, Home, Letter, Memory, Outcome, Pair, Pairing, Pool, Shard},
 };
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -300,12 +300,12 @@ impl Pool for Reached {
         asks!(self, wait, |memory| memory.read_members(after, wait))
     }
 
-    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<String> {
+    async fn choose_home(&self, chat: ChatId, lost: Epoch, relay: &str) -> Result<Home> {
         let relay = relay.to_owned();
-        asks!(self, NOT, |memory| memory.choose_home(chat, epoch, &relay))
+        asks!(self, NOT, |memory| memory.choose_home(chat, lost, &relay))
     }
 
-    async fn home(&self, chat: ChatId, epoch: Epoch) -> Result<Option<String>> {
-        asks!(self, NOT, |memory| memory.home(chat, epoch))
+    async fn home(&self, chat: ChatId) -> Result<Option<Home>> {
+        asks!(self, NOT, |memory| memory.home(chat))
     }
 }
