@@ -365,9 +365,10 @@ impl Client {
             }
         };
         self.hear_the_rest().await;
-        if tokens != self.tokens {
-            // Something happened meanwhile, of which that gateway does not know.
-            return self.dial_after(Duration::ZERO);
+        if self.seat.is_some() && tokens.resume.is_none() {
+            // A chat began meanwhile, of which that gateway does not know. Newer tokens of the same chat or session matter less.
+            self.dial = Some(dial(Duration::ZERO, self.gateways[self.gateway], self.tokens.clone()));
+            return;
         }
         self.failed = 0;
         self.tokens.session = session.or(self.tokens.session.take());

@@ -189,7 +189,7 @@ async fn what_came_last_at_the_old_socket_is_not_missed_when_the_new_one_is_ther
     old.hears(1).await;
     early.send(json!({"type": "welcome", "session": "s1"})).await;
     // It would know nothing of the chat there, and says hello again.
-    let (mut late, hello) = Gateway::accept(&one).await;
+    let (mut late, hello) = Gateway::accept(&two).await;
     assert_eq!((hello["session"].as_str(), hello["resume"].as_str()), (Some("s0"), Some("r1")));
     late.send(json!({"type": "welcome", "session": "s2"})).await;
     late.send(json!({"type": "resumed", "chat": "c", "received": 0})).await;
