@@ -31,7 +31,7 @@ async fn talk() -> (Cluster, Crowd) {
 }
 
 async fn talk_with(environment: Vec<(&'static str, String)>) -> (Cluster, Crowd) {
-    let cluster = Cluster::start_with(Settings { proxied: true, environment, ..Settings::default() }).await;
+    let cluster = Cluster::start_with(Settings { environment, proxied: true, ..Settings::default() }).await;
     let says_every = Duration::from_millis(150)..Duration::from_millis(250);
     let pace = Pace { says_every, one_in_leaves: 0, stays: Duration::ZERO..Duration::ZERO };
     let crowd = Crowd::gather(&cluster.entrances(), PAIRS, 1, &pace);
@@ -82,8 +82,8 @@ async fn i3_a_relay_that_is_killed_and_the_one_that_took_its_chats_cost_a_pause_
 
 #[tokio::test]
 async fn i3_a_relay_that_stands_still_costs_a_pause_and_serves_no_chat_that_has_moved() {
-    // It keeps for so long what it does not know to be elsewhere.
-    let (cluster, crowd) = talk_with(vec![("STROLL_GRACE", "8s".to_owned())]).await;
+    // A relay keeps a chat for so long from which all are away.
+    let (cluster, crowd) = talk_with(vec![("STROLL_GRACE", "10s".into())]).await;
     let relay = busier(&cluster).await;
     cluster.relays[relay].signal(Signal::Stop).await;
     crowd.goes_on().await;

@@ -138,7 +138,7 @@ async fn wind_down(context: Context, hub: Arc<Hub>, closing: CancellationToken, 
     match tokio::time::timeout(patience, emptied).await {
         Ok(()) => info!("no chats are left"),
         Err(_) => {
-            warn!(chats = hub.live(), "no other relay took these chats, leaving them to their gateways")
+            warn!(chats = hub.live(), "no other relay took these chats, leaving them to their gateways");
         }
     }
     closing.cancel();

@@ -45,7 +45,8 @@ impl Plan {
         }
     }
 
-    /// What goes wrong, in order, without end. Of eight in a row each is another way to fail, first of one process, then of another.
+    /// What goes wrong, in order, without end. Of eight in a row each is another way to fail, and hits the process that is likely to be the
+    /// busier one.
     pub fn faults(&self) -> impl Iterator<Item = Fault> + use<> {
         let random = Random::seeded(self.seed);
         let mut stopped = shuffled(Tier::ALL, &random).into_iter().cycle();
@@ -53,20 +54,20 @@ impl Plan {
         let mut reset = shuffled([0, 1, 2, 3], &random).into_iter().cycle();
         let mut parted = shuffled([0, 1, 2, 3, 4], &random).into_iter().cycle();
         let mut behind = shuffled([Tier::Matchmaker, Tier::Moderation], &random).into_iter().cycle();
+        let mut busier = Tier::ALL.map(|_| usize::from(random.below(2) == 1));
         std::iter::repeat_with(move || {
-            let one = || usize::from(random.below(2) == 1);
             let next = |tiers: &mut dyn Iterator<Item = Tier>| tiers.next().unwrap_or(Tier::Relay);
-            let round = [
-                Fault::Kill(Tier::Relay, one()),
-                Fault::Kill(Tier::Gateway, one()),
-                Fault::Kill(next(&mut behind), one()),
-                Fault::Terminate(next(&mut terminated), one()),
-                Fault::Stop(next(&mut stopped), one()),
-                Fault::LoseRedis,
-                Fault::Reset(link(reset.next(), one(), one())),
-                Fault::Part(link(parted.next(), one(), one())),
+            let kinds = [
+                Kind::Kill(Tier::Relay),
+                Kind::Kill(Tier::Gateway),
+                Kind::Kill(next(&mut behind)),
+                Kind::Terminate(next(&mut terminated)),
+                Kind::Stop(next(&mut stopped)),
+                Kind::LoseRedis,
+                Kind::Reset(reset.next().unwrap_or_default()),
+                Kind::Part(parted.next().unwrap_or_default()),
             ];
-            shuffled(round, &random)
+            shuffled(kinds, &random).map(|kind| kind.of(&mut busier, &random))
         })
         .flatten()
     }
@@ -97,13 +98,42 @@ impl Plan {
     }
 }
 
-fn link(which: Option<u8>, number: usize, other: usize) -> Link {
+/// A fault, before it is said whose.
+enum Kind {
+    Kill(Tier),
+    Terminate(Tier),
+    Stop(Tier),
+    LoseRedis,
+    Reset(u8),
+    Part(u8),
+}
+
+impl Kind {
+    /// Of the process that is likely to be the busier one of its tier: what it had is then at the other one.
+    fn of(self, busier: &mut [usize; 4], random: &Random) -> Fault {
+        let mut take = |tier: Tier| {
+            let place = &mut busier[tier as usize];
+            std::mem::replace(place, 1 - *place)
+        };
+        match self {
+            Self::Kill(tier) => Fault::Kill(tier, take(tier)),
+            Self::Terminate(tier) => Fault::Terminate(tier, take(tier)),
+            Self::Stop(tier) => Fault::Stop(tier, take(tier)),
+            Self::LoseRedis => Fault::LoseRedis,
+            Self::Reset(which) => Fault::Reset(link(which, *busier, random)),
+            Self::Part(which) => Fault::Part(link(which, *busier, random)),
+        }
+    }
+}
+
+fn link(which: u8, busier: [usize; 4], random: &Random) -> Link {
+    let relay = busier[Tier::Relay as usize];
     match which {
-        Some(0) => Link::Gateway(number),
-        Some(1) => Link::Matchmaker(number),
-        Some(2) => Link::Redis,
-        Some(3) => Link::Relay(number),
-        _ => Link::RelayOf { relay: number, gateway: other },
+        0 => Link::Gateway(busier[Tier::Gateway as usize]),
+        1 => Link::Matchmaker(busier[Tier::Matchmaker as usize]),
+        2 => Link::Redis,
+        3 => Link::Relay(relay),
+        _ => Link::RelayOf { relay, gateway: usize::from(random.below(2) == 1) },
     }
 }
 

@@ -114,6 +114,7 @@ impl Client {
             }
             self.status.chatting.store(self.seat.is_some(), Ordering::Relaxed);
             self.status.unheard.store(self.seat.as_ref().map_or(0, Seat::unheard), Ordering::Relaxed);
+            self.status.listens.store(self.phase >= Phase::Listen, Ordering::Relaxed);
         }
         if self.seat.is_some() {
             self.odd("nothing was answered to `leave`");
@@ -364,9 +365,10 @@ impl Client {
             }
         };
         self.hear_the_rest().await;
-        if tokens != self.tokens {
-            // Something happened meanwhile, of which that gateway does not know.
-            return self.dial_after(Duration::ZERO);
+        if self.seat.is_some() && tokens.resume.is_none() {
+            // A chat began meanwhile, of which that gateway does not know. Newer tokens of the same chat or session matter less.
+            self.dial = Some(dial(Duration::ZERO, self.gateways[self.gateway], self.tokens.clone()));
+            return;
         }
         self.failed = 0;
         self.tokens.session = session.or(self.tokens.session.take());
@@ -410,8 +412,13 @@ impl Client {
         }
     }
 
+    /// Where one has failed or goes away it is the next one, otherwise any, as with a balancer that does not know more.
     fn dial_after(&mut self, delay: Duration) {
-        self.gateway = (self.gateway + 1) % self.gateways.len();
+        let gateways = self.gateways.len();
+        let other = self.failed > 0 || self.socket.is_some();
+        let any = self.random.below(gateways as u64);
+        self.gateway =
+            if other { (self.gateway + 1) % gateways } else { usize::try_from(any).unwrap_or_default() };
         self.dial = Some(dial(delay, self.gateways[self.gateway], self.tokens.clone()));
     }
 

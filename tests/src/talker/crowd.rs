@@ -53,6 +53,8 @@ pub(super) enum Phase {
 #[derive(Debug, Default)]
 pub(super) struct Status {
     pub(super) chatting: AtomicBool,
+    /// Whether it says no more.
+    pub(super) listens: AtomicBool,
     /// What it said and nobody acknowledged.
     pub(super) unheard: AtomicUsize,
     /// When it said what was acknowledged last, in microseconds from the beginning.
@@ -146,8 +148,10 @@ impl Crowd {
         let last = self.start.elapsed();
         self.phase.send_replace(Phase::Listen);
         let give_up = Instant::now() + DRAIN;
-        let unheard = || self.status.iter().any(|status| status.unheard.load(Ordering::Relaxed) > 0);
-        while unheard() && Instant::now() < give_up {
+        let is_heard = |status: &Arc<Status>| {
+            status.listens.load(Ordering::Relaxed) && status.unheard.load(Ordering::Relaxed) == 0
+        };
+        while !self.status.iter().all(is_heard) && Instant::now() < give_up {
             sleep(Duration::from_millis(20)).await;
         }
         self.phase.send_replace(Phase::Leave);

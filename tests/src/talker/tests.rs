@@ -120,17 +120,17 @@ fn text(number: u32) -> String {
 }
 
 #[tokio::test]
-async fn who_loses_its_socket_comes_back_elsewhere_with_both_tokens_and_repeats_what_is_asked_for() {
-    let [(one, at_one), (two, at_two)] = [listen().await, listen().await];
-    let crowd = crowd(&[at_one, at_two]);
-    let mut gateway = Gateway::begin(&one).await;
+async fn who_loses_its_socket_comes_back_with_both_tokens_and_repeats_what_is_asked_for() {
+    let (gateways, address) = listen().await;
+    let crowd = crowd(&[address]);
+    let mut gateway = Gateway::begin(&gateways).await;
     let texts = [gateway.hears(1).await, gateway.hears(2).await, gateway.hears(3).await];
     assert_eq!(Saying::parse(&texts[2]).map(|saying| (saying.sender, saying.number)), Some((0, 3)));
     gateway.send(json!({"type": "ack", "seq": 1})).await;
     gateway.send(json!({"type": "message", "seq": 1, "text": text(1)})).await;
     while gateway.next().await.expect("an open socket")["type"] != "ack" {}
     drop(gateway);
-    let (mut gateway, hello) = Gateway::accept(&two).await;
+    let (mut gateway, hello) = Gateway::accept(&gateways).await;
     assert_eq!((hello["session"].as_str(), hello["resume"].as_str()), (Some("s1"), Some("r1")));
     gateway.send(json!({"type": "welcome", "session": "s2"})).await;
     // It says nothing before it is told what to repeat.
@@ -189,7 +189,7 @@ async fn what_came_last_at_the_old_socket_is_not_missed_when_the_new_one_is_ther
     old.hears(1).await;
     early.send(json!({"type": "welcome", "session": "s1"})).await;
     // It would know nothing of the chat there, and says hello again.
-    let (mut late, hello) = Gateway::accept(&one).await;
+    let (mut late, hello) = Gateway::accept(&two).await;
     assert_eq!((hello["session"].as_str(), hello["resume"].as_str()), (Some("s0"), Some("r1")));
     late.send(json!({"type": "welcome", "session": "s2"})).await;
     late.send(json!({"type": "resumed", "chat": "c", "received": 0})).await;
@@ -200,15 +200,15 @@ async fn what_came_last_at_the_old_socket_is_not_missed_when_the_new_one_is_ther
 
 #[tokio::test]
 async fn a_close_code_says_when_to_come_back() {
-    let [(one, at_one), (two, at_two)] = [listen().await, listen().await];
-    let crowd = crowd(&[at_one, at_two]);
-    let mut gateway = Gateway::begin(&one).await;
+    let (gateways, address) = listen().await;
+    let crowd = crowd(&[address]);
+    let mut gateway = Gateway::begin(&gateways).await;
     gateway.hears(1).await;
     let close = CloseFrame { code: 1012.into(), reason: "".into() };
     gateway.0.send(Message::Close(Some(close))).await.expect("an open socket");
     // A second at least.
-    timeout(Duration::from_millis(900), two.accept()).await.map(|_| ()).expect_err("nobody comes");
-    let (mut gateway, _) = Gateway::accept(&two).await;
+    timeout(Duration::from_millis(900), gateways.accept()).await.map(|_| ()).expect_err("nobody comes");
+    let (mut gateway, _) = Gateway::accept(&gateways).await;
     gateway.send(json!({"type": "welcome", "session": "s2"})).await;
     gateway.send(json!({"type": "error", "code": "resume_failed", "text": "gone"})).await;
     gateway.expect("find").await;
