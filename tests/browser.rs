@@ -3,61 +3,21 @@
 
 use std::path::Path;
 
-use fantoccini::{Locator, key::Key, wd::WindowHandle};
+use fantoccini::{Locator, key::Key};
 use serde_json::json;
-use stroll_tests::{browser::Browser, cluster::Single, eventually, http, stranger::Stranger};
-
-const WAITING: &str = "[data-view=chat][data-state=waiting]";
-const CHATTING: &str = "[data-view=chat][data-state=chatting]";
-
-/// Fills in the start page and starts to look for a stranger.
-async fn start_looking(browser: &Browser, interests: &[&str]) {
-    for interest in interests {
-        browser.write("#interest-input", &format!("{interest},")).await;
-    }
-    agree_and_start(browser).await;
-}
-
-async fn agree_and_start(browser: &Browser) {
-    browser.click("#adult").await;
-    browser.click("#terms").await;
-    browser.click("#start").await;
-}
-
-/// Two tabs of one browser that have met. Returns their handles; the second is in front.
-async fn two_tabs(browser: &Browser, stroll: &Single) -> [WindowHandle; 2] {
-    browser.open(stroll.gateway).await;
-    let first = browser.client.window().await.expect("a tab");
-    start_looking(browser, &["Astronomy", "tea"]).await;
-    browser.see(WAITING).await;
-    let second = another_tab(browser, stroll).await;
-    start_looking(browser, &["astronomy"]).await;
-    browser.see(CHATTING).await;
-    [first, second]
-}
-
-/// One more tab at the start page, in front.
-async fn another_tab(browser: &Browser, stroll: &Single) -> WindowHandle {
-    let tab = browser.client.new_window(true).await.expect("another tab").handle;
-    switch(browser, &tab).await;
-    browser.open(stroll.gateway).await;
-    tab
-}
-
-async fn switch(browser: &Browser, tab: &WindowHandle) {
-    browser.client.switch_to_window(tab.clone()).await.expect("the tab");
-}
-
-async fn say(browser: &Browser, text: &str) {
-    browser.write("#message-input", text).await;
-    browser.click("#send").await;
-}
+use stroll_tests::{
+    browser::Browser,
+    cluster::Single,
+    eventually, http,
+    stranger::Stranger,
+    tabs::{CHATTING, WAITING, agree_and_start, another_tab, say, start_looking, switch, two_tabs},
+};
 
 #[tokio::test]
 async fn two_tabs_meet_chat_stop_and_meet_again() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    let [first, second] = two_tabs(&browser, &stroll).await;
+    let [first, second] = two_tabs(&browser, stroll.gateway).await;
     // Both tabs share the settings, and so the spelling.
     browser.reads("#common-interests", "Astronomy").await;
     browser.write("#message-input", "Hello from the second tab").await;
@@ -89,7 +49,7 @@ async fn two_tabs_meet_chat_stop_and_meet_again() {
 async fn escape_steps_the_button_and_sending_takes_the_step_back() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    two_tabs(&browser, &stroll).await;
+    two_tabs(&browser, stroll.gateway).await;
     browser.click("#message-input").await;
     browser.press(Key::Escape).await;
     browser.see("#stop[data-label='Really?']").await;
@@ -107,7 +67,7 @@ async fn escape_steps_the_button_and_sending_takes_the_step_back() {
 async fn a_report_is_sent_and_its_case_is_shown() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    let [first, second] = two_tabs(&browser, &stroll).await;
+    let [first, second] = two_tabs(&browser, stroll.gateway).await;
     browser.write("#message-input", "something bad").await;
     browser.press(Key::Enter).await;
     switch(&browser, &first).await;
@@ -130,7 +90,7 @@ async fn a_report_is_sent_and_its_case_is_shown() {
 async fn a_reloaded_tab_comes_back_into_its_chat() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    let [first, second] = two_tabs(&browser, &stroll).await;
+    let [first, second] = two_tabs(&browser, stroll.gateway).await;
     browser.write("#message-input", "before the reload").await;
     browser.press(Key::Enter).await;
     browser.see(".message[data-from=you][data-state=delivered]").await;
@@ -221,7 +181,7 @@ async fn on_a_phone_nothing_is_wider_than_the_window_and_everything_is_accessibl
         browser.check_accessibility(&format!("settings, {scheme}")).await;
         browser.click("#settings-close").await;
         browser.check_accessibility(&format!("start, {scheme}")).await;
-        no_overflow(&browser).await;
+        browser.check_width().await;
         start_looking(&browser, &[]).await;
         browser.see(WAITING).await;
         let mut other = Stranger::arrive(stroll.gateway).await;
@@ -230,31 +190,16 @@ async fn on_a_phone_nothing_is_wider_than_the_window_and_everything_is_accessibl
         browser.see(CHATTING).await;
         other.say(&"averyveryverylongword".repeat(20)).await;
         browser.see(".message[data-from=stranger]").await;
-        no_overflow(&browser).await;
+        browser.check_width().await;
         browser.check_accessibility(&format!("chat, {scheme}")).await;
     }
-}
-
-/// Checks the page as it is by day and by night.
-async fn check_both_schemes(browser: &Browser, view: &str) {
-    for scheme in ["light", "dark"] {
-        let choose = format!("document.querySelector('input[name=theme][value={scheme}]').click()");
-        browser.run(&choose, Vec::new()).await;
-        browser.check_accessibility(&format!("{view}, {scheme}")).await;
-    }
-    no_overflow(browser).await;
-}
-
-async fn no_overflow(browser: &Browser) {
-    let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-    assert_eq!(browser.run(script, Vec::new()).await, json!(0));
 }
 
 #[tokio::test]
 async fn no_request_goes_to_anybody_else_and_nothing_is_complained_of() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    two_tabs(&browser, &stroll).await;
+    two_tabs(&browser, stroll.gateway).await;
     let script = "return performance.getEntriesByType('resource').map(entry => entry.name)";
     let requests = browser.run(script, Vec::new()).await;
     let own = format!("http://{}/", stroll.gateway);
@@ -302,13 +247,13 @@ async fn watch_two_discuss(width: u32, height: u32) {
     let spy = browser.client.window().await.expect("a tab");
     browser.click("#choose-ask").await;
     browser.write("#question-input", question).await;
-    check_both_schemes(&browser, "asking").await;
+    browser.check_both_schemes("asking").await;
     agree_and_start(&browser).await;
     browser.reads("#waiting-note", question).await;
-    check_both_schemes(&browser, "waiting for two").await;
+    browser.check_both_schemes("waiting for two").await;
     let mut talkers = Vec::new();
     for _ in 0..2 {
-        talkers.push(another_tab(&browser, &stroll).await);
+        talkers.push(another_tab(&browser, stroll.gateway).await);
         browser.click("#choose-discuss").await;
         agree_and_start(&browser).await;
         browser.see("[data-view=chat]").await;
@@ -324,7 +269,7 @@ async fn watch_two_discuss(width: u32, height: u32) {
     say(&browser, "The future").await;
     switch(&browser, &talkers[1]).await;
     browser.reads(".message[data-from=stranger] .words", "The future").await;
-    check_both_schemes(&browser, "discussing").await;
+    browser.check_both_schemes("discussing").await;
     switch(&browser, &spy).await;
     browser.reads("#question-text", question).await;
     let mut heard = Vec::new();
@@ -338,12 +283,12 @@ async fn watch_two_discuss(width: u32, height: u32) {
     for hidden in ["#message-input", "#send", "#block"] {
         browser.hides(hidden).await;
     }
-    check_both_schemes(&browser, "watching").await;
+    browser.check_both_schemes("watching").await;
     browser.click("#stop[data-label=Stop]").await;
     browser.click("#stop[data-label='Really?']").await;
     browser.reads("#ended-text", "You stopped watching.").await;
     browser.hides("#again").await;
-    check_both_schemes(&browser, "no longer watching").await;
+    browser.check_both_schemes("no longer watching").await;
     switch(&browser, &talkers[0]).await;
     say(&browser, "Still there?").await;
     switch(&browser, &talkers[1]).await;
@@ -354,12 +299,12 @@ async fn watch_two_discuss(width: u32, height: u32) {
 async fn who_was_blocked_is_not_met_again() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(1280, 900).await;
-    let [first, second] = two_tabs(&browser, &stroll).await;
+    let [first, second] = two_tabs(&browser, stroll.gateway).await;
     browser.click("#block[data-label=Block]").await;
     browser.click("#block[data-label='Really?']").await;
     browser.reads("#ended-text", "You ended the chat and blocked this stranger.").await;
     browser.hides("#again").await;
-    check_both_schemes(&browser, "blocked").await;
+    browser.check_both_schemes("blocked").await;
     browser.click("#stop[data-label=New]").await;
     switch(&browser, &first).await;
     browser.reads("#ended-text", "Your stranger has left.").await;
@@ -402,15 +347,15 @@ async fn waiting_in_the_pool(stroll: &Single, tickets: u32) {
 async fn two_meet_again_once_both_ask() {
     let stroll = Single::start(&[]).await;
     let browser = Browser::start(360, 740).await;
-    let [first, second] = two_tabs(&browser, &stroll).await;
+    let [first, second] = two_tabs(&browser, stroll.gateway).await;
     browser.click("#stop[data-label=Stop]").await;
     browser.click("#stop[data-label='Really?']").await;
     browser.see("#again").await;
-    check_both_schemes(&browser, "may meet again").await;
+    browser.check_both_schemes("may meet again").await;
     // One asks and takes it back, so the other asks in vain.
     browser.click("#again").await;
     browser.see("[data-view=chat][data-state=asking]").await;
-    check_both_schemes(&browser, "asking to meet again").await;
+    browser.check_both_schemes("asking to meet again").await;
     browser.click("#stop[data-label=Stop]").await;
     browser.see("[data-view=chat][data-state=ended]").await;
     waiting_in_the_pool(&stroll, 0).await;
@@ -437,9 +382,9 @@ async fn a_search_widens_and_says_so() {
     browser.open(stroll.gateway).await;
     start_looking(&browser, &["Astronomy"]).await;
     browser.reads("#waiting-note", "Looking beyond your interests now").await;
-    check_both_schemes(&browser, "widened").await;
+    browser.check_both_schemes("widened").await;
     // Of two who look for anybody, one is another tab that got no question to discuss.
-    another_tab(&browser, &stroll).await;
+    another_tab(&browser, stroll.gateway).await;
     browser.click("#choose-discuss").await;
     agree_and_start(&browser).await;
     browser.see(CHATTING).await;

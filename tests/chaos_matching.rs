@@ -3,8 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use stroll_tests::{
-    chaos::{Diary, Fault, Plan, Timetable, Usage, judge, roam, watch_stalls},
-    cluster::{Cluster, Settings},
+    chaos::{
+        Usage,
+        matching::{Diary, Fault, Plan, Timetable, judge, roam},
+        watch_stalls,
+    },
+    cluster::{Cluster, Settings, Tier},
     eventually,
     redis::Redis,
     stranger::Stranger,
@@ -83,7 +87,7 @@ async fn inflict(cluster: &mut Cluster, start: Instant, faults: &[(Duration, Fau
     for (at, fault) in faults {
         sleep_until(start + *at).await;
         match fault {
-            Fault::KillMatchmaker(number) => cluster.replace_matchmaker(*number).await,
+            Fault::KillMatchmaker(number) => cluster.replace(Tier::Matchmaker, *number).await,
             Fault::LoseRedis => {
                 cluster.redis.kill().await;
                 cluster.redis.resume(&[]).await;

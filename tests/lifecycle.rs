@@ -1,11 +1,16 @@
 //! The life of each real binary: its settings, its health, and its end.
 
+use std::time::Duration;
+
+use serde_json::json;
 use stroll_tests::{
     cluster::{Cluster, Settings, Single, urls},
-    http,
-    process::Process,
-    stranger::{Stranger, meet},
+    eventually, http,
+    process::{Process, Signal},
+    stranger::{Stranger, meet, wish},
 };
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Error;
 
 #[tokio::test]
 async fn sigterm_ends_each_binary_with_exit_0_inside_its_drain_time() {
@@ -31,18 +36,54 @@ async fn sigterm_ends_each_binary_with_exit_0_inside_its_drain_time() {
 }
 
 #[tokio::test]
-async fn a_draining_gateway_is_not_ready_lets_idle_sockets_go_and_a_chat_go_on() {
-    let single = Single::start(&["--drain", "15s"]).await;
+async fn a_draining_gateway_sends_everybody_elsewhere_and_ends_when_they_have_gone() {
+    let mut single = Single::start(&["--drain", "16s"]).await;
     let admin = single.process.address("admin").await;
     let [mut one, mut two] = meet([single.gateway; 2]).await;
-    let mut idle = Stranger::arrive(single.gateway).await;
-    single.process.signal(stroll_tests::process::Signal::Term).await;
-    assert_eq!(idle.closed().await, Some(1012));
-    let ready = http::get(admin, "/readyz", &[]).await.expect("an answer");
-    assert_eq!((ready.status, ready.body.contains("drain")), (503, true), "{}", ready.body);
+    let (mut idle, mut waiting) =
+        (Stranger::arrive(single.gateway).await, Stranger::arrive(single.gateway).await);
+    waiting.find_with(json!({"interests": ["patience"], "only_interests": true})).await;
+    let began = Instant::now();
+    single.process.signal(Signal::Term).await;
+    let ready = eventually("readiness to go off", || async {
+        http::get(admin, "/readyz", &[]).await.ok().filter(|ready| ready.status == 503)
+    });
+    assert!(ready.await.body.contains("drain"));
     assert_eq!(http::get(admin, "/livez", &[]).await.expect("an answer").status, 200);
+    let Err(Error::Http(refused)) = Stranger::connect(single.gateway, &[]).await else {
+        panic!("a new socket was let in")
+    };
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+    assert_eq!(http::get(single.gateway, "/", &[]).await.expect("the page").status, 200);
+    for stranger in [&mut one, &mut two, &mut idle, &mut waiting] {
+        let going = stranger.expect("going_away").await;
+        assert!(going["reconnect_after_ms"].as_u64().is_some_and(|after| after <= 1_000), "{going}");
+    }
+    waiting.send(wish(json!({}))).await;
+    waiting.refused("unavailable").await;
     one.say("one more thing").await;
     two.hears("one more thing").await;
+    two.leave_with(json!({})).await;
+    drop((one, two, idle, waiting));
+    let status = single.process.ended().await;
+    assert_eq!(status.code(), Some(0), "{:#?}", single.process.log());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(12), "nobody was left, but it took {took:?}");
+}
+
+#[tokio::test]
+async fn a_draining_gateway_closes_those_who_stay_before_its_time_is_over() {
+    let mut single = Single::start(&["--drain", "4s"]).await;
+    let [mut one, mut two] = meet([single.gateway; 2]).await;
+    let (mut idle, mut silent) = (
+        Stranger::arrive(single.gateway).await,
+        Stranger::connect(single.gateway, &[]).await.expect("a handshake"),
+    );
+    single.process.signal(Signal::Term).await;
+    for stranger in [&mut one, &mut two, &mut idle, &mut silent] {
+        assert_eq!(stranger.closed().await, Some(1012));
+    }
+    assert_eq!(single.process.ended().await.code(), Some(0), "{:#?}", single.process.log());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use stroll_proto::v1::{
 };
 use stroll_tests::{
     PATIENCE,
-    cluster::{Cluster, urls},
+    cluster::{Cluster, Tier, urls},
     eventually,
     stranger::{Stranger, meet},
 };
@@ -47,8 +47,7 @@ async fn i6_a_report_survives_its_service_and_a_ban_by_its_case_ends_chats_and_r
     one.say("still talking").await;
     two.hears("still talking").await;
     one.is_heard().await;
-    let address = cluster.moderation[0].address("grpc").await.to_string();
-    cluster.moderation[0] = cluster.start_moderation(&address);
+    cluster.start_again(Tier::Moderation, 0);
     cluster.moderation[0].ready().await;
     let mut operator = operator(&urls(&cluster.moderation[..1]).await).await;
     let request =
@@ -104,13 +103,12 @@ async fn a_report_while_moderation_is_away_is_refused_and_can_be_tried_again() {
     let [mut one, mut two] = meet(cluster.addresses().await).await;
     one.say("something").await;
     two.hears("something").await;
-    let address = cluster.moderation[0].address("grpc").await.to_string();
     for moderation in &mut cluster.moderation {
         moderation.kill().await;
     }
     two.send(json!({"type": "report", "reason": "other"})).await;
     two.refused("unavailable").await;
-    cluster.moderation[0] = cluster.start_moderation(&address);
+    cluster.start_again(Tier::Moderation, 0);
     cluster.moderation[0].ready().await;
     two.send(json!({"type": "report", "reason": "other"})).await;
     let answer = tokio::time::timeout(PATIENCE, two.expect("reported")).await.expect("an answer");

@@ -9,7 +9,7 @@ use stroll_tests::{
     stranger::{Stranger, meet, wish},
 };
 use tokio_tungstenite::tungstenite::{
-    Error, Message,
+    Message,
     protocol::frame::{
         Frame,
         coding::{Data, OpCode},
@@ -119,6 +119,31 @@ async fn the_end_of_a_chat_brings_a_token_to_come_back_with() {
     let mut back = Stranger::arrive_with(stroll.gateway, hello).await;
     assert_eq!(one.closed().await, Some(4004), "the same session");
     back.find().await;
+}
+
+#[tokio::test]
+async fn i5_a_block_that_crossed_with_the_strangers_leaving_holds() {
+    let stroll = Single::start(&[]).await;
+    let [mut one, mut two] = meet([stroll.gateway; 2]).await;
+    two.leave_with(json!({})).await;
+    assert_eq!(one.expect("ended").await["by"], "stranger");
+    let before = one.session.clone();
+    assert_eq!(one.leave_with(json!({"block": true})).await["by"], "you");
+    assert_ne!(one.session, before);
+    // Who was met lately is met again after half a second, unless blocked.
+    two.find_with(json!({"interests": ["tea"], "patience_ms": 600})).await;
+    assert_eq!(two.expect("waiting").await["widened"], json!(true));
+    one.find().await;
+    let mut chats = Vec::new();
+    for _ in 0..2 {
+        let mut other = Stranger::arrive(stroll.gateway).await;
+        other.find().await;
+        chats.push(other.expect("matched").await["chat"].clone());
+        other.leave_with(json!({})).await;
+    }
+    for stranger in [&mut one, &mut two] {
+        assert!(chats.contains(&stranger.expect("matched").await["chat"]));
+    }
 }
 
 #[tokio::test]
@@ -392,84 +417,6 @@ async fn a_client_that_reads_nothing_is_cut_and_its_stranger_is_not_slowed() {
     let counted =
         |line: &&str| line.starts_with("stroll_gateway_disconnects") && line.contains(r#"reason="4003""#);
     assert!(metrics.lines().any(|line| counted(&line)), "{metrics}");
-}
-
-#[tokio::test]
-async fn one_address_gets_so_many_sockets_and_each_of_them_one_ticket() {
-    let stroll = Single::start(&["--finds-per-session", "1000", "--messages-per-session", "1000"]).await;
-    let mut crowd = Vec::new();
-    for _ in 0..32 {
-        let mut stranger = Stranger::arrive(stroll.gateway).await;
-        // Interests of their own, and no other: they never meet each other.
-        stranger.send(json!({"type": "cancel"})).await;
-        stranger.expect("idle").await;
-        crowd.push(stranger);
-    }
-    let refused = Stranger::connect(stroll.gateway, &[]).await.expect_err("one too many");
-    let Error::Http(response) = refused else { panic!("{refused}") };
-    assert_eq!(response.status(), 429);
-    assert!(response.headers().contains_key("retry-after"));
-    for (number, stranger) in crowd.iter_mut().enumerate() {
-        for _ in 0..313 {
-            let interest = format!("interest of {number}");
-            stranger
-                .send(
-                    json!({"type": "find", "mode": "text", "interests": [interest], "only_interests": true}),
-                )
-                .await;
-        }
-    }
-    for stranger in &mut crowd {
-        stranger.send(json!({"type": "dance"})).await;
-        while stranger.next().await["code"] != "unknown_type" {}
-    }
-    let waiting = || async {
-        let answer = http::get(stroll.gateway, "/v1/stats", &[]).await.ok()?;
-        let stats: Value = serde_json::from_str(&answer.body).ok()?;
-        (stats["waiting"] == 32).then_some(())
-    };
-    eventually("32 tickets", waiting).await;
-    crowd.pop();
-    let again = || async { Stranger::connect(stroll.gateway, &[]).await.ok() };
-    eventually("room for another socket", again).await;
-}
-
-#[tokio::test]
-async fn handshakes_of_one_address_are_limited_a_minute() {
-    let stroll = Single::start(&["--handshakes-per-address", "3"]).await;
-    for _ in 0..3 {
-        Stranger::arrive(stroll.gateway).await;
-    }
-    let refused = Stranger::connect(stroll.gateway, &[]).await.expect_err("one too many");
-    let Error::Http(response) = refused else { panic!("{refused}") };
-    assert_eq!(response.status(), 429);
-}
-
-#[tokio::test]
-async fn only_the_own_origin_may_open_a_socket_unless_others_are_named() {
-    let stroll = Single::start(&[]).await;
-    let own = format!("http://{}", stroll.gateway);
-    Stranger::connect(stroll.gateway, &[("origin", &own)]).await.expect("the own origin");
-    let refused = Stranger::connect(stroll.gateway, &[("origin", "https://evil.example")]).await;
-    assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 403));
-    let stroll = Single::start(&["--origins", "https://chat.example,https://app.example"]).await;
-    Stranger::connect(stroll.gateway, &[("origin", "https://app.example")]).await.expect("a named origin");
-}
-
-#[tokio::test]
-async fn behind_a_trusted_proxy_each_client_counts_for_itself() {
-    let stroll = Single::start(&["--connections-per-address", "1", "--trusted-proxies", "127.0.0.0/8"]).await;
-    let one =
-        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "203.0.113.1")]).await.expect("the first");
-    let _two =
-        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "203.0.113.2")]).await.expect("another");
-    let _v6 =
-        Stranger::connect(stroll.gateway, &[("x-forwarded-for", "2001:db8::1")]).await.expect("a third");
-    for same in ["203.0.113.1", "2001:db8::2"] {
-        let refused = Stranger::connect(stroll.gateway, &[("x-forwarded-for", same)]).await;
-        assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 429));
-    }
-    drop(one);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::{eventually, redis::free_port};
+use crate::{eventually, ports::free_address};
 
 /// A browser of one test's own. Ends with it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Browser {
     /// # Panics
     /// If Chromium or chromedriver is missing.
     pub async fn start(width: u32, height: u32) -> Self {
-        let port = free_port();
+        let port = free_address().port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())
@@ -152,7 +152,34 @@ impl Browser {
         assert_eq!(violations, json!([]), "{view}");
     }
 
-    /// Saves a picture of the window.
+    /// Checks the page as it is by day and by night, and its width.
+    ///
+    /// # Panics
+    /// If something is found.
+    pub async fn check_both_schemes(&self, view: &str) {
+        for scheme in ["light", "dark"] {
+            self.choose_scheme(scheme).await;
+            self.check_accessibility(&format!("{view}, {scheme}")).await;
+        }
+        self.check_width().await;
+    }
+
+    /// Puts the page into `light` or `dark`.
+    pub async fn choose_scheme(&self, scheme: &str) {
+        let choose = format!("document.querySelector('input[name=theme][value={scheme}]').click()");
+        self.run(&choose, Vec::new()).await;
+    }
+
+    /// Checks that nothing is wider than the window.
+    ///
+    /// # Panics
+    /// If something is.
+    pub async fn check_width(&self) {
+        let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(self.run(script, Vec::new()).await, json!(0));
+    }
+
+    /// Saves a picture of the window, for whoever looks at it.
     ///
     /// # Panics
     /// If that is not possible.

@@ -1,10 +1,15 @@
 //! Processes that belong together: all services in one, or the four tiers apart.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use tempfile::TempDir;
 
-use crate::{process::Process, redis::Redis};
+use crate::{
+    ports::free_address,
+    process::{Process, Signal},
+    proxy::Proxy,
+    redis::Redis,
+};
 
 /// The secret of test clusters.
 pub const SECRET: &str = "dGVzdHMgdGVzdHMgdGVzdHMgdGVzdHMgdGVzdHMgdGVzdHM=";
@@ -46,9 +51,44 @@ pub struct Settings {
     pub relay_secret: Option<&'static str>,
     /// Matchmakers beyond the two.
     pub more_matchmakers: usize,
+    /// Whether there is a [`Proxy`] before each gateway, relay and matchmaker, and before Redis.
+    pub proxied: bool,
 }
 
-/// Two processes of each service, and a Redis.
+/// The services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// The edge.
+    Gateway,
+    /// Holds the chats.
+    Relay,
+    /// Pairs.
+    Matchmaker,
+    /// Looks at what is said.
+    Moderation,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Relay, Self::Matchmaker, Self::Moderation];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Relay => "relay",
+            Self::Matchmaker => "matchmaker",
+            Self::Moderation => "moderation",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Two processes of each service, and a Redis. Each process has an address for its whole life, and so has who takes its place.
 #[derive(Debug)]
 pub struct Cluster {
     /// The store of the pool.
@@ -61,8 +101,69 @@ pub struct Cluster {
     pub relays: Vec<Process>,
     /// Gateways.
     pub gateways: Vec<Process>,
+    links: Option<Links>,
+    places: Places,
     settings: Settings,
     folder: TempDir,
+}
+
+/// The proxies before what others connect to.
+#[derive(Debug)]
+pub struct Links {
+    /// Between clients and each gateway.
+    pub gateways: Vec<Proxy>,
+    /// Between gateways and each relay.
+    pub relays: Vec<Proxy>,
+    /// Between gateways or relays and each matchmaker.
+    pub matchmakers: Vec<Proxy>,
+    /// Between matchmakers and Redis.
+    pub redis: Proxy,
+}
+
+/// Where the processes of each tier listen.
+#[derive(Debug)]
+struct Places {
+    gateways: Vec<SocketAddr>,
+    relays: Vec<SocketAddr>,
+    matchmakers: Vec<SocketAddr>,
+    moderation: Vec<SocketAddr>,
+}
+
+impl Places {
+    fn new(matchmakers: usize) -> Self {
+        let free = |count| std::iter::repeat_with(free_address).take(count).collect();
+        Self { gateways: free(2), relays: free(2), matchmakers: free(matchmakers), moderation: free(2) }
+    }
+
+    fn of(&self, tier: Tier) -> &[SocketAddr] {
+        match tier {
+            Tier::Gateway => &self.gateways,
+            Tier::Relay => &self.relays,
+            Tier::Matchmaker => &self.matchmakers,
+            Tier::Moderation => &self.moderation,
+        }
+    }
+}
+
+impl Links {
+    async fn new(places: &Places, redis: SocketAddr) -> Self {
+        let mut links = Self {
+            gateways: Vec::new(),
+            relays: Vec::new(),
+            matchmakers: Vec::new(),
+            redis: Proxy::start(redis).await,
+        };
+        for (places, proxies) in [
+            (&places.gateways, &mut links.gateways),
+            (&places.relays, &mut links.relays),
+            (&places.matchmakers, &mut links.matchmakers),
+        ] {
+            for address in places {
+                proxies.push(Proxy::start(*address).await);
+            }
+        }
+        links
+    }
 }
 
 impl Cluster {
@@ -76,36 +177,27 @@ impl Cluster {
     /// # Panics
     /// If it doesn't start.
     pub async fn start_with(settings: Settings) -> Self {
-        let folder = TempDir::new().expect("a folder");
         let redis = Redis::start().await;
+        let places = Places::new(2 + settings.more_matchmakers);
+        let links = if settings.proxied { Some(Links::new(&places, redis.address()).await) } else { None };
         let mut cluster = Self {
             redis,
             moderation: Vec::new(),
             matchmakers: Vec::new(),
             relays: Vec::new(),
             gateways: Vec::new(),
+            links,
+            places,
             settings,
-            folder,
+            folder: TempDir::new().expect("a folder"),
         };
-        for _ in 0..2 {
-            let process = cluster.start_moderation("127.0.0.1:0");
-            cluster.moderation.push(process);
+        for tier in Tier::ALL {
+            for number in 0..cluster.places.of(tier).len() {
+                let process = cluster.start_process(tier, number);
+                cluster.tier_mut(tier).push(process);
+            }
         }
-        let moderation = urls(&cluster.moderation).await;
-        for _ in 0..2 + cluster.settings.more_matchmakers {
-            let process = cluster.start_matchmaker(&moderation);
-            cluster.matchmakers.push(process);
-        }
-        let matchmaker = urls(&cluster.matchmakers).await;
-        for _ in 0..2 {
-            let process = cluster.start_relay(&matchmaker, &moderation);
-            cluster.relays.push(process);
-            let process = cluster.start_gateway(&matchmaker, &moderation);
-            cluster.gateways.push(process);
-        }
-        for process in cluster.processes() {
-            process.ready().await;
-        }
+        cluster.ready().await;
         cluster
     }
 
@@ -114,55 +206,122 @@ impl Cluster {
         self.moderation.iter().chain(&self.matchmakers).chain(&self.relays).chain(&self.gateways)
     }
 
-    /// Where clients connect.
+    /// The processes of a tier.
+    #[must_use]
+    pub fn tier(&self, tier: Tier) -> &[Process] {
+        match tier {
+            Tier::Gateway => &self.gateways,
+            Tier::Relay => &self.relays,
+            Tier::Matchmaker => &self.matchmakers,
+            Tier::Moderation => &self.moderation,
+        }
+    }
+
+    fn tier_mut(&mut self, tier: Tier) -> &mut Vec<Process> {
+        match tier {
+            Tier::Gateway => &mut self.gateways,
+            Tier::Relay => &mut self.relays,
+            Tier::Matchmaker => &mut self.matchmakers,
+            Tier::Moderation => &mut self.moderation,
+        }
+    }
+
+    /// One process.
+    pub fn process(&mut self, tier: Tier, number: usize) -> &mut Process {
+        &mut self.tier_mut(tier)[number]
+    }
+
+    /// The proxies.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        self.links.as_ref().expect("a cluster with proxies")
+    }
+
+    /// Waits until all processes are ready.
+    pub async fn ready(&self) {
+        for process in self.processes() {
+            process.ready().await;
+        }
+    }
+
+    /// Where gateways listen.
     pub async fn addresses(&self) -> [SocketAddr; 2] {
         [self.gateways[0].address("public").await, self.gateways[1].address("public").await]
     }
 
-    /// One more moderation process, on the same database.
+    /// Where clients connect: the proxies before the gateways, where there are any.
     #[must_use]
-    pub fn start_moderation(&self, listen: &str) -> Process {
+    pub fn entrances(&self) -> Vec<SocketAddr> {
+        self.way_to(Tier::Gateway)
+    }
+
+    /// Kills a process, and starts another one at its address.
+    pub async fn replace(&mut self, tier: Tier, number: usize) {
+        self.process(tier, number).kill().await;
+        self.start_again(tier, number);
+    }
+
+    /// Asks a process to drain, waits for its end, and starts another one at its address, which is ready when this is over.
+    ///
+    /// # Panics
+    /// If its exit code is not 0.
+    pub async fn upgrade(&mut self, tier: Tier, number: usize) {
+        let process = self.process(tier, number);
+        process.signal(Signal::Term).await;
+        let status = process.ended().await;
+        assert_eq!(status.code(), Some(0), "{tier} {number}: {:#?}", process.log());
+        self.start_again(tier, number);
+        self.process(tier, number).ready().await;
+    }
+
+    /// Starts a process in the place of one that has ended.
+    pub fn start_again(&mut self, tier: Tier, number: usize) {
+        let process = self.start_process(tier, number);
+        self.tier_mut(tier)[number] = process;
+    }
+
+    /// How others reach a tier.
+    fn way_to(&self, tier: Tier) -> Vec<SocketAddr> {
+        let proxies = self.links.as_ref().map(|links| match tier {
+            Tier::Gateway => links.gateways.as_slice(),
+            Tier::Relay => &links.relays,
+            Tier::Matchmaker => &links.matchmakers,
+            Tier::Moderation => &[],
+        });
+        match proxies {
+            Some(proxies) if !proxies.is_empty() => proxies.iter().map(Proxy::address).collect(),
+            _ => self.places.of(tier).to_vec(),
+        }
+    }
+
+    fn start_process(&self, tier: Tier, number: usize) -> Process {
+        let listen = self.places.of(tier)[number].to_string();
+        let list = |tier| {
+            let urls = self.way_to(tier).into_iter().map(|address| format!("http://{address}"));
+            urls.collect::<Vec<_>>().join(",")
+        };
+        let (matchmaker, moderation) = (list(Tier::Matchmaker), list(Tier::Moderation));
+        let redis = self.links.as_ref().map_or(self.redis.address(), |links| links.redis.address());
+        let redis = format!("redis://{redis}");
         let database = format!("sqlite:{}/stroll.db", self.folder.path().display());
-        let arguments = ["--listen", listen, "--database-url", &database];
-        self.start_process("stroll-moderation", &arguments, SECRET)
-    }
-
-    /// One more matchmaker.
-    #[must_use]
-    pub fn start_matchmaker(&self, moderation: &str) -> Process {
-        self.start_matchmaker_at("127.0.0.1:0", moderation)
-    }
-
-    /// Kills a matchmaker, by its number, and starts another one at its address.
-    pub async fn replace_matchmaker(&mut self, number: usize) {
-        let moderation = urls(&self.moderation).await;
-        let address = self.matchmakers[number].address("grpc").await.to_string();
-        self.matchmakers[number].kill().await;
-        self.matchmakers[number] = self.start_matchmaker_at(&address, &moderation);
-    }
-
-    fn start_matchmaker_at(&self, listen: &str, moderation: &str) -> Process {
-        let redis = self.redis.url();
-        let arguments = ["--listen", listen, "--redis-url", &redis, "--moderation", moderation];
-        self.start_process("stroll-matchmaker", &arguments, SECRET)
-    }
-
-    fn start_relay(&self, matchmaker: &str, moderation: &str) -> Process {
-        let arguments = ["--listen", "127.0.0.1:0", "--matchmaker", matchmaker, "--moderation", moderation];
-        self.start_process("stroll-relay", &arguments, self.settings.relay_secret.unwrap_or(SECRET))
-    }
-
-    fn start_gateway(&self, matchmaker: &str, moderation: &str) -> Process {
-        let arguments = ["--listen", "127.0.0.1:0", "--matchmaker", matchmaker, "--moderation", moderation];
-        self.start_process("stroll-gateway", &arguments, SECRET)
-    }
-
-    fn start_process(&self, name: &str, arguments: &[&str], secret: &str) -> Process {
-        let mut all = vec!["--admin-listen", "127.0.0.1:0", "--secret", secret];
-        all.extend(arguments);
+        let advertise = format!("http://{}", self.way_to(Tier::Relay)[number % 2]);
+        let mut arguments = vec!["--admin-listen", "127.0.0.1:0", "--listen", &listen];
+        arguments.extend(match tier {
+            Tier::Gateway => vec!["--matchmaker", &matchmaker, "--moderation", &moderation],
+            Tier::Relay => {
+                vec!["--advertise", &advertise, "--matchmaker", &matchmaker, "--moderation", &moderation]
+            }
+            Tier::Matchmaker => vec!["--redis-url", &redis, "--moderation", &moderation],
+            Tier::Moderation => vec!["--database-url", &database],
+        });
+        let secret = self.settings.relay_secret.filter(|_| tier == Tier::Relay).unwrap_or(SECRET);
+        arguments.extend(["--secret", secret]);
         let environment: Vec<_> =
             self.settings.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Process::start(name, &all, &environment)
+        Process::start(&format!("stroll-{tier}"), &arguments, &environment)
     }
 }
 

@@ -8,13 +8,21 @@
     reason = "a harness fails by panicking, on the host's clock"
 )]
 
+pub mod balancer;
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
+pub mod continuity;
 pub mod http;
+pub mod percentile;
+pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod redis;
+pub mod report;
 pub mod stranger;
+pub mod tabs;
+pub mod talker;
 
 use std::{future::Future, time::Duration};
 

@@ -185,3 +185,20 @@ pub fn time_of(entry: &Value) -> Duration {
     let [hours, minutes, seconds] = parts[..] else { panic!("{time} is no time") };
     Duration::from_secs_f64(hours.mul_add(3_600.0, minutes.mul_add(60.0, seconds)))
 }
+
+/// Whether a process has a connection with this port at its own end.
+#[must_use]
+pub fn owns_port(process: u32, port: u16) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+    let local = format!(":{port:04X}");
+    // Number, local address, remote one, state, …; the socket's inode is the tenth.
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut inodes =
+        rows.filter(|row| row.get(1).is_some_and(|address| address.ends_with(&local))).filter_map(|row| {
+            let inode = row.get(9)?;
+            Some(format!("socket:[{inode}]"))
+        });
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten();
+    let open: Vec<_> = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).collect();
+    inodes.any(|inode| open.iter().any(|file| file.as_os_str() == inode.as_str()))
+}

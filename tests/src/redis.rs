@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, net::SocketAddr, process::Stdio};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::eventually;
+use crate::{eventually, ports::free_address};
 
 /// A redis-server of one test's own, without persistence: a restart loses everything.
 #[derive(Debug)]
 pub struct Redis {
     child: Option<Child>,
-    port: u16,
+    address: SocketAddr,
     folder: TempDir,
 }
 
@@ -29,8 +29,7 @@ impl Redis {
     /// If there is no free port.
     #[must_use]
     pub fn reserve() -> Self {
-        let port = free_port();
-        Self { child: None, port, folder: TempDir::new().expect("a folder") }
+        Self { child: None, address: free_address(), folder: TempDir::new().expect("a folder") }
     }
 
     /// Starts the server, with more of its options.
@@ -38,7 +37,7 @@ impl Redis {
     /// # Panics
     /// If there is no redis-server.
     pub async fn resume(&mut self, options: &[&str]) {
-        let port = self.port.to_string();
+        let port = self.address.port().to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(options)
@@ -64,10 +63,16 @@ impl Redis {
         self.child.take().expect("it runs").kill().await.expect("it runs");
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address)
     }
 
     /// A client.
@@ -114,15 +119,4 @@ impl Redis {
         }
         streams
     }
-}
-
-/// A port that is free at this moment.
-///
-/// # Panics
-/// If there is none.
-#[must_use]
-pub fn free_port() -> u16 {
-    let address: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let listener = std::net::TcpListener::bind(address).expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

@@ -31,10 +31,21 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Serves `router` until the drain begins, then lets requests in progress finish, until the hard end. Upgraded
 /// connections are the handler's to track. Handlers find the peer in `ConnectInfo<SocketAddr>`.
 pub async fn serve(context: &Context, listener: Listener, router: Router) {
+    serve_until(context, listener, router, context.drain.soft()).await;
+}
+
+/// The same, until `end`. A connection that comes during the drain is for one request.
+pub async fn serve_until(
+    context: &Context,
+    listener: Listener,
+    router: Router,
+    end: impl Future<Output = ()>,
+) {
+    tokio::pin!(end);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = context.drain.soft() => return,
+            () = &mut end => return,
         };
         let (stream, peer) = accepted;
         let router = router.clone().layer(axum::Extension(ConnectInfo(peer)));
@@ -47,8 +58,10 @@ async fn serve_connection(context: Context, stream: Stream, router: Router) {
         router
             .map_request(|request: http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new)),
     );
+    let is_late = context.drain.is_draining();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(!is_late)
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(stream), service)
@@ -56,8 +69,8 @@ async fn serve_connection(context: Context, stream: Stream, router: Router) {
     tokio::pin!(connection);
     let mut ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = context.drain.soft() => None,
-        () = tokio::time::sleep(LIFETIME) => None,
+        () = context.drain.soft(), if !is_late => None,
+        () = tokio::time::sleep(if is_late { LAST_REQUEST } else { LIFETIME }) => None,
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();

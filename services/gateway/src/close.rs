@@ -17,6 +17,8 @@ pub enum Close {
     TooBig,
     /// This gateway stops.
     Restart,
+    /// Too many come at once.
+    Overloaded,
     /// No `hello` in time.
     HelloTooLate,
     /// Idle for too long.
@@ -41,6 +43,7 @@ impl Close {
             Self::Misbehaving => 1008,
             Self::TooBig => 1009,
             Self::Restart => 1012,
+            Self::Overloaded => 1013,
             Self::HelloTooLate => 4001,
             Self::IdleTooLong => 4002,
             Self::SlowConsumer => 4003,
@@ -60,6 +63,7 @@ impl Close {
             Self::Misbehaving => "too many bad frames",
             Self::TooBig => "frame over 16 KiB",
             Self::Restart => "service restart",
+            Self::Overloaded => "overloaded",
             Self::HelloTooLate => "hello too late",
             Self::IdleTooLong => "idle too long",
             Self::SlowConsumer => "slow consumer",

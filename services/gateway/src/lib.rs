@@ -8,8 +8,10 @@
 //! matchmakers, `relays` with relays; `page` is the web client.
 
 mod address;
+mod admission;
 mod close;
 mod config;
+mod farewell;
 mod homes;
 mod hub;
 mod limits;
@@ -73,8 +75,8 @@ impl Gateway {
             .route("/v1/stats", get(ws::stats))
             .fallback(page::serve)
             .with_state(Arc::clone(&self.hub));
-        chassis::http::serve(&self.context, self.listener, router).await;
-        self.hub.drained().await;
+        // Also while it drains: balancers may still send somebody here, and the page can be had; a new socket can't.
+        chassis::http::serve_until(&self.context, self.listener, router, self.hub.drained()).await;
         Ok(())
     }
 }

@@ -1,15 +1,14 @@
-//! Rate limits: per address and for the whole gateway at the handshake, per session for what it sends.
+//! Rate limits of what a session and a socket may send, and the clock that all limits go by.
 
 use std::{num::NonZeroU32, time::Duration};
 
-use chassis::{Clock as WallClock, id::AddressHash};
-use dashmap::DashMap;
+use chassis::Clock as WallClock;
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, Reference},
     middleware::NoOpMiddleware,
     nanos::Nanos,
-    state::{InMemoryState, NotKeyed, keyed::DashMapStateStore},
+    state::{InMemoryState, NotKeyed},
 };
 use tokio::time::Instant;
 
@@ -26,7 +25,7 @@ const TYPING_PER_SECOND: NonZeroU32 = NonZeroU32::new(6).expect("not zero");
 
 /// `tokio::time` for governor.
 #[derive(Clone, Copy, Debug)]
-struct TokioClock(Instant);
+pub struct TokioClock(pub Instant);
 
 impl Clock for TokioClock {
     type Instant = Nanos;
@@ -37,14 +36,14 @@ impl Clock for TokioClock {
 }
 
 type Direct = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>;
-type Keyed = RateLimiter<AddressHash, DashMapStateStore<AddressHash>, TokioClock, NoOpMiddleware<Nanos>>;
 
 /// How long until a limiter would say yes.
 fn check(limiter: &Direct) -> Result<(), Duration> {
     limiter.check().map_err(|not_until| wait(&not_until, limiter.clock().now()))
 }
 
-fn wait(not_until: &governor::NotUntil<Nanos>, now: Nanos) -> Duration {
+/// How long until then.
+pub fn wait(not_until: &governor::NotUntil<Nanos>, now: Nanos) -> Duration {
     not_until.earliest_possible().duration_since(now).into()
 }
 
@@ -109,77 +108,6 @@ const THREE: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
 fn slow_down(wait: Duration) -> Refusal {
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     Refusal::new(Code::SlowDown, "too fast").retry_after(ms.saturating_add(1))
-}
-
-/// Why a handshake is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turned {
-    /// The whole gateway has enough to do: 503.
-    Overloaded(Duration),
-    /// This address connects too often: 429.
-    TooOften(Duration),
-    /// This address has too many sockets open: 429.
-    TooMany,
-}
-
-/// Admission of handshakes.
-pub struct Admission {
-    gateway: Direct,
-    addresses: Keyed,
-    open: DashMap<AddressHash, u32>,
-    connections_per_address: u32,
-}
-
-impl Admission {
-    /// With the limits of the settings.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        let clock = TokioClock(Instant::now());
-        Self {
-            gateway: Direct::direct_with_clock(Quota::per_second(limits.handshakes_per_second), clock),
-            addresses: Keyed::new(
-                Quota::per_minute(limits.handshakes_per_address),
-                DashMapStateStore::default(),
-                clock,
-            ),
-            open: DashMap::new(),
-            connections_per_address: limits.connections_per_address.get(),
-        }
-    }
-
-    /// Lets a handshake of `address` through. The socket counts as open until [`Admission::leave`].
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn enter(&self, address: AddressHash) -> Result<(), Turned> {
-        let now = self.addresses.clock().now();
-        let often = self.addresses.check_key(&address);
-        often.map_err(|not_until| Turned::TooOften(wait(&not_until, now)))?;
-        let mut open = self.open.entry(address).or_insert(0);
-        if *open >= self.connections_per_address {
-            return Err(Turned::TooMany);
-        }
-        check(&self.gateway).map_err(Turned::Overloaded)?;
-        *open += 1;
-        Ok(())
-    }
-
-    /// A socket of `address` is gone.
-    pub fn leave(&self, address: AddressHash) {
-        if let dashmap::Entry::Occupied(mut open) = self.open.entry(address) {
-            *open.get_mut() -= 1;
-            if *open.get() == 0 {
-                open.remove();
-            }
-        }
-    }
-
-    /// Forgets addresses that have been quiet, so that the tables don't grow for ever.
-    pub fn sweep(&self) {
-        self.addresses.retain_recent();
-        self.addresses.shrink_to_fit();
-        self.open.retain(|_, open| *open > 0);
-    }
 }
 
 /// What one socket may send in all, whatever it is: five times its messages, and some for answers and corrections.
@@ -251,10 +179,6 @@ mod tests {
         }
     }
 
-    fn address(last: u8) -> AddressHash {
-        AddressHash([last; 16])
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_three_seconds_passes_and_the_rest_is_told_when() {
         let session = SessionLimits::new(&limits());
@@ -267,38 +191,6 @@ mod tests {
         assert!((1..=101).contains(&wait), "{wait}");
         tokio::time::sleep(Duration::from_millis(wait)).await;
         session.message().expect("after the time that was told");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_address_is_bounded_in_open_sockets_and_in_new_ones_a_minute() {
-        let admission = Admission::new(&limits());
-        admission.enter(address(1)).expect("the first");
-        admission.enter(address(1)).expect("the second");
-        assert_eq!(admission.enter(address(1)), Err(Turned::TooMany));
-        admission.enter(address(2)).expect("another address");
-        admission.leave(address(1));
-        admission.enter(address(1)).expect("one has left");
-        for _ in 0..2 {
-            admission.leave(address(1));
-        }
-        admission.enter(address(1)).expect("the fifth try");
-        admission.leave(address(1));
-        admission.enter(address(1)).expect("the sixth try");
-        admission.leave(address(1));
-        let Err(Turned::TooOften(wait)) = admission.enter(address(1)) else {
-            panic!("the seventh within a minute")
-        };
-        tokio::time::sleep(wait).await;
-        admission.enter(address(1)).expect("after the time that was told");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_whole_gateway_admits_so_many_a_second() {
-        let admission = Admission::new(&Limits { handshakes_per_second: NonZeroU32::MIN, ..limits() });
-        admission.enter(address(1)).expect("the first");
-        assert!(matches!(admission.enter(address(2)), Err(Turned::Overloaded(_))));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        admission.enter(address(2)).expect("a second later");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The sockets of `stroll.v1`: the handshake, and the one task that owns each socket.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,20 +11,23 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{Context, id::AddressHash};
+use chassis::id::AddressHash;
 use futures_util::SinkExt as _;
 use tokio::time::Instant;
 
 use crate::{
     address,
+    admission::Turned,
     close::Close,
     config::Origin,
+    farewell::{Farewell, Step},
     hub::Hub,
-    limits::{BadFrames, FrameLimit, Turned},
+    limits::{BadFrames, FrameLimit},
     outbox::Outbox,
     protocol::{ClientFrame, Code, Hello, MAX_FRAME, Refusal, SUBPROTOCOL, ServerFrame},
     session::Activity,
     slot::Slot,
+    token,
 };
 
 /// Buffers of a socket, in bytes. The defaults would cost 131 KB for each.
@@ -44,12 +47,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long one write may wait for a client that doesn't read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// When one who was turned away because too many come at once may try again.
+const COME_BACK_WITHIN: Range<Duration> = Duration::from_secs(5)..Duration::from_secs(30);
 /// How long a closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Within which time sockets that are in no chat are let go when the gateway stops, at most.
-const DRAIN_SPREAD: Duration = Duration::from_secs(10);
-/// How often a draining socket is looked at.
-const DRAIN_LOOK: Duration = Duration::from_millis(500);
 
 /// `GET /v1/stats`.
 pub async fn stats(State(hub): State<Arc<Hub>>) -> Response {
@@ -163,7 +164,7 @@ async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, pe
         last_frame: now,
         next_ping: now + PING_INTERVAL,
         next_look: now + HELLO_TIMEOUT,
-        drain_at: None,
+        farewell: None,
         broken: false,
     };
     let close = connection.run().await;
@@ -200,8 +201,8 @@ struct Connection {
     last_frame: Instant,
     next_ping: Instant,
     next_look: Instant,
-    /// When this socket is let go whatever it does, once the gateway drains.
-    drain_at: Option<Instant>,
+    /// How this socket is let go, once the gateway drains.
+    farewell: Option<Farewell>,
     /// The protocol was broken, so nothing more can be read.
     broken: bool,
 }
@@ -225,7 +226,7 @@ impl Connection {
                 received = self.socket.recv() => self.received(received),
                 () = outbox.changed() => self.flush().await,
                 () = tokio::time::sleep_until(self.next_look) => self.look().await,
-                () = &mut soft, if self.drain_at.is_none() => self.begin_drain(),
+                () = &mut soft, if self.farewell.is_none() => self.begin_drain(),
             };
             if let Some(close) = ended {
                 return close;
@@ -276,11 +277,15 @@ impl Connection {
     }
 
     fn hello(&mut self, hello: &Hello) -> Option<Close> {
+        if let Err(refusal) = self.may_come(hello) {
+            self.refuse(refusal);
+            return self.close_after_all(Close::Overloaded);
+        }
         match self.hub.hello(hello, self.addresses.clone(), &self.outbox) {
             Ok(slot) => {
                 let (hub, outbox) = (Arc::clone(&self.hub), Arc::clone(&self.outbox));
                 self.presence = Some(Presence { hub, slot, outbox });
-                if self.drain_at.is_none() {
+                if self.farewell.is_none() {
                     self.next_look = self.next_ping;
                 }
                 None
@@ -290,6 +295,19 @@ impl Connection {
                 self.close_after_all(Close::Banned)
             }
         }
+    }
+
+    /// While many come at once, those who come back into something go first. (A resume token is good only with its session's.)
+    fn may_come(&self, hello: &Hello) -> Result<(), Refusal> {
+        let Hub { admission, context, config, .. } = &*self.hub;
+        let is_good = |token: &str| token::read_session(context, &config.wishes.sections, token).is_some();
+        let comes_back = || hello.session.as_deref().is_some_and(is_good);
+        if admission.takes_newcomers() || comes_back() {
+            return Ok(());
+        }
+        let after = context.random.duration(COME_BACK_WITHIN);
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        Err(Refusal::new(Code::Busy, "too many come at once").retry_after(after_ms))
     }
 
     fn refuse(&self, refusal: Refusal) {
@@ -328,14 +346,11 @@ impl Connection {
     async fn look(&mut self) -> Option<Close> {
         let now = Instant::now();
         let activity = self.presence.as_ref().map(|presence| presence.slot.activity());
-        if let Some(at) = self.drain_at
-            && (activity != Some(Activity::Chatting) || now >= at)
-        {
-            self.outbox.close(Close::Restart);
+        if self.takes_leave(now, activity) {
+            self.next_look = now + CLOSE_TIMEOUT;
+            return None;
         }
-        let Some(activity) = activity else {
-            return if self.drain_at.is_some() { None } else { Some(Close::HelloTooLate) };
-        };
+        let Some(activity) = activity else { return Some(Close::HelloTooLate) };
         if now.duration_since(self.last_heard) >= SILENCE {
             return Some(Close::Lost);
         }
@@ -346,8 +361,8 @@ impl Connection {
         let silence = (self.last_heard + SILENCE).max(now + Duration::from_secs(1));
         let ping = if now >= self.next_ping { self.ping(now).await } else { None };
         self.next_look = self.next_ping.min(silence);
-        if self.drain_at.is_some() {
-            self.next_look = self.next_look.min(now + DRAIN_LOOK);
+        if let Some(farewell) = &self.farewell {
+            self.next_look = self.next_look.min(farewell.next_look(now));
         }
         ping
     }
@@ -362,15 +377,28 @@ impl Connection {
         }
     }
 
-    /// The gateway stops. Each socket goes at its own moment, so that their clients don't come to the others all at once; a
-    /// chat goes on until it ends, or for most of the window.
+    /// The gateway stops: each socket goes at its own moment.
     fn begin_drain(&mut self) -> Option<Close> {
-        let now = Instant::now();
-        let Context { drain, random, .. } = &self.hub.context;
-        let window = drain.remaining();
-        self.drain_at = Some(now + random.duration(window.mul_f64(0.6)..window.mul_f64(0.9)));
-        self.next_look = now + random.duration(Duration::ZERO..window.mul_f64(0.25).min(DRAIN_SPREAD));
+        let (now, context) = (Instant::now(), &self.hub.context);
+        let farewell = Farewell::new(now, context.drain.remaining(), &context.random);
+        self.next_look = self.next_look.min(farewell.next_look(now));
+        self.farewell = Some(farewell);
         None
+    }
+
+    /// Tells the client to go when it is time. Returns whether the time to close has come.
+    fn takes_leave(&mut self, now: Instant, activity: Option<Activity>) -> bool {
+        let Some(farewell) = &mut self.farewell else { return false };
+        let step = farewell.step(now, activity);
+        if let (Step::Tell(after), Some(presence)) = (step, &self.presence)
+            && self.hub.send_away(&presence.slot, &self.outbox, after)
+        {
+            farewell.told(now);
+        }
+        if step == Step::Close {
+            self.outbox.close(Close::Restart);
+        }
+        step == Step::Close
     }
 
     /// Says goodbye, as far as the client still listens.

@@ -6,7 +6,7 @@
 //            #language-select #language-add #section #adult #terms #consent-error #start #start-error
 //            .chip[data-value]
 //   chat     [data-view="chat"][data-state="waiting"|"chatting"|"ended"|"asking"] #status #waiting-title #waiting-note
-//            #waiting-estimate #question-text #log #opening #common-interests #typing #banner[data-kind] #banner-action
+//            #waiting-estimate #question-text #log #opening #common-interests #typing #banner[data-kind] #banner-left #banner-action
 //            #message-input #message-hint #send #watching #stop[data-label="Stop"|"Really?"|"New"] #save-log
 //            #report-open #block[data-label="Block"|"Really?"] #to-latest
 //   message  .message[data-from="you"|"stranger"|"stranger_1"|"stranger_2"|"notice"] .words, of one's own also

@@ -1,5 +1,6 @@
 // The page of a chat: waiting for it, having it, and its end.
 
+import { Banner } from './banner.js';
 import { Composer } from './composer.js';
 import { byId } from './elements.js';
 import { EndedView } from './ended-view.js';
@@ -11,14 +12,7 @@ import { TypingNotice } from './typing-notice.js';
 import { WaitingView } from './waiting-view.js';
 import { company } from './words.js';
 
-const BANNER_AFTER = 800;
 const STATES = { waiting: 'waiting', chat: 'chatting', ended: 'ended', again: 'asking' };
-
-const STOPPED = {
-  replaced: ['Stroll was opened with this chat in another tab or window.', 'Use it here'],
-  refused: ['The server closed the connection.', 'Try again'],
-  banned: ['You have been banned from Stroll.', ''],
-};
 
 export class ChatView {
   #session;
@@ -33,9 +27,8 @@ export class ChatView {
   #ended;
   #composer;
   #block;
+  #banner;
   #phase = 'idle';
-  #bannerTimer = null;
-  #link = { state: 'ready' };
 
   // `actions` are `wish()`, `next()` (find another), `home()` and `report()`.
   constructor({ session, settings, actions }) {
@@ -55,7 +48,7 @@ export class ChatView {
       act: () => session.block(),
     });
     this.#stop.addEventListener('click', () => this.step());
-    byId('banner-action').addEventListener('click', () => session.reconnect());
+    this.#banner = new Banner(session);
     byId('report-open').addEventListener('click', () => actions.report());
     byId('save-log').addEventListener('click', () => saveLog(session.chat));
   }
@@ -106,7 +99,7 @@ export class ChatView {
     for (const id of ['report-open', 'save-log']) byId(id).hidden = phase !== 'chat';
     byId('block').hidden = phase !== 'chat' || watching;
     this.#showComposer(phase === 'chat' && watching);
-    this.#showBanner();
+    this.#banner.show();
     if (phase === 'waiting') this.#startWaiting();
     if (phase === 'chat' || (phase === 'ended' && restored)) this.#transcript.open(chat);
     if (phase === 'chat') this.#startChat(restored);
@@ -191,12 +184,7 @@ export class ChatView {
   }
 
   link(link) {
-    this.#link = link;
-    clearTimeout(this.#bannerTimer);
-    const calm = link.state === 'ready' || link.state === 'stopped' || link.state === 'idle';
-    // A short gap is nobody's business.
-    if (calm) this.#showBanner();
-    else this.#bannerTimer = setTimeout(() => this.#showBanner(), BANNER_AFTER);
+    this.#banner.link(link);
   }
 
   resumed() {
@@ -208,34 +196,7 @@ export class ChatView {
   }
 
   stranger() {
-    this.#showBanner();
-  }
-
-  // One's own connection is told before the stranger's: while it is gone, nothing is known of the other.
-  #showBanner() {
-    const live = ['chat', 'waiting', 'again'].includes(this.#session.phase);
-    const { state, why } = this.#link;
-    let [text, action] = ['', ''];
-    // Who was banned out of a chat sees its end first, and must still learn why no other follows.
-    const told = live || (this.#session.phase === 'ended' && why === 'banned');
-    if (told && state === 'stopped') [text, action] = STOPPED[why];
-    else if (live && (state === 'retrying' || state === 'connecting')) text = this.#connectingText();
-    else if (this.#session.phase === 'chat' && this.#session.chat.away) {
-      const who = this.#session.watching ? 'One of the two' : 'Your stranger';
-      text = `${who} lost the connection. Waiting for them to come back …`;
-    }
-    const banner = byId('banner');
-    banner.dataset.kind = text === '' ? '' : state === 'ready' ? 'stranger-away' : state;
-    banner.hidden = text === '';
-    byId('banner-text').textContent = text;
-    byId('banner-action').textContent = action;
-    byId('banner-action').hidden = action === '';
-  }
-
-  #connectingText() {
-    if (navigator.onLine === false) return 'You seem to be offline. Waiting for the network …';
-    const writes = this.#session.phase === 'chat' && !this.#session.watching;
-    return writes ? 'Reconnecting … What you write is kept and sent then.' : 'Connecting …';
+    this.#banner.show();
   }
 
   #status(text) {

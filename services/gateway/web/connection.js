@@ -12,11 +12,12 @@ export class Connection {
   #coming = null;
   #timer = null;
   #attempt = 0;
-  #moveAt = 0;
+  // The present gateway asked for a move, at this time.
+  #moveAt = null;
   #options;
 
   // `hello()` gives the first frame, `needed()` says whether a lost socket is worth a new one.
-  // `onFrame(frame)` gets every frame after the welcome, the welcome included; `onState(state, detail)` gets
+  // `onFrame(frame)` gets every frame from the welcome on, the welcome included; `onState(state, detail)` gets
   // `connecting`, `ready`, `retrying` {delay}, `idle`, or `stopped` {why}.
   constructor(options) {
     this.#options = { random: Math.random, WebSocket: globalThis.WebSocket, ...options };
@@ -26,9 +27,9 @@ export class Connection {
     return this.#current !== null;
   }
 
-  // Makes sure that a socket is there or on its way.
+  // Makes sure that a socket is there or on its way. One whose gateway is going away is no place to begin something.
   open() {
-    if (this.#current || this.#coming) return;
+    if (this.#coming || (this.#current && this.#moveAt === null)) return;
     this.#dial();
   }
 
@@ -50,6 +51,7 @@ export class Connection {
     for (const socket of [this.#current, this.#coming]) drop(socket);
     this.#current = null;
     this.#coming = null;
+    this.#moveAt = null;
     this.#options.onState('idle', {});
   }
 
@@ -81,20 +83,26 @@ export class Connection {
       this.#current = socket;
       this.#coming = null;
       this.#attempt = 0;
+      this.#moveAt = null;
+      clearTimeout(this.#timer);
       this.#options.onState('ready', {});
     }
-    if (frame.type === 'going_away') this.#moveAfter(frame.reconnect_after_ms);
-    else this.#options.onFrame(frame);
+    if (frame.type === 'going_away' && socket === this.#current) this.#moveAfter(frame.reconnect_after_ms);
+    this.#options.onFrame(frame);
   }
 
   // The gateway chose the delay at random for this socket, so it is used as it is.
   #moveAfter(delay) {
     const after = Number.isFinite(delay) ? delay : 0;
     this.#moveAt = Date.now() + after;
+    this.#renewIn(after);
+  }
+
+  #renewIn(delay) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (this.#options.needed()) this.renew();
-    }, after);
+    }, delay);
   }
 
   #lost(socket, code, opened = true) {
@@ -102,17 +110,26 @@ export class Connection {
     if (socket === this.#coming) this.#coming = null;
     else if (socket === this.#current) this.#current = null;
     else return;
-    // The other socket serves, or soon will: the gateway says 4004 to the old one as soon as the new one said hello.
-    if (this.#current) return;
-    if (this.#coming) return this.#options.onState('connecting', {});
     const verdict = afterClose(code, this.#attempt, this.#options.random, opened);
+    // The other socket serves, or soon will: the gateway says 4004 to the old one as soon as the new one said hello.
+    if (this.#current) return this.#moveAgain(verdict);
+    const moveAt = this.#moveAt ?? 0;
+    this.#moveAt = null;
+    if (this.#coming) return this.#options.onState('connecting', {});
     if (!verdict.retry) return this.#stop(verdict.why);
     if (!this.#options.needed()) return this.#options.onState('idle', {});
     this.#attempt += 1;
-    const delay = code === 1012 && this.#moveAt > Date.now() ? this.#moveAt - Date.now() : verdict.delay;
+    const delay = code === 1012 && moveAt > Date.now() ? moveAt - Date.now() : verdict.delay;
     this.#options.onState('retrying', { delay });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.open(), delay);
+  }
+
+  // The new socket failed beside one that works. Nobody has to know, but the old one will not last.
+  #moveAgain(verdict) {
+    if (this.#moveAt === null || !verdict.retry) return;
+    this.#attempt += 1;
+    this.#renewIn(verdict.delay);
   }
 
   #stop(why) {
@@ -120,6 +137,7 @@ export class Connection {
     for (const socket of [this.#current, this.#coming]) drop(socket);
     this.#current = null;
     this.#coming = null;
+    this.#moveAt = null;
     this.#options.onState('stopped', { why });
   }
 }

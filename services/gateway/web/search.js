@@ -10,6 +10,8 @@ export class Search {
   #asked = false;
   // Our `cancel`s that were not answered yet.
   #cancels = 0;
+  // This gateway is going away and does not look any more: what is wanted is said to the next one.
+  #moving = false;
   #timer = null;
   #send;
   #free;
@@ -29,7 +31,7 @@ export class Search {
 
   say() {
     clearTimeout(this.#timer);
-    if (this.#frame && this.#free()) this.#asked = this.#send(this.#frame());
+    if (this.#frame && this.#free() && !this.#moving) this.#asked = this.#send(this.#frame());
   }
 
   // The gateway could not take it now. An `idle` that follows must not make it sooner.
@@ -41,9 +43,22 @@ export class Search {
   // A new socket was welcomed. The ticket may have outlived the old one; then `waiting` or `matched` follows at once,
   // and saying it again would only lose its place.
   welcomed() {
+    this.#moving = false;
     if (!this.#frame) return;
     if (!this.#asked) return this.say();
     this.sayAfter(GRACE);
+  }
+
+  // `going_away` came, and nobody waits there any more.
+  move() {
+    clearTimeout(this.#timer);
+    this.#moving = true;
+    this.#asked = false;
+    this.#cancels = 0;
+  }
+
+  get moving() {
+    return this.#moving;
   }
 
   // `waiting` came: false if it is of a search that was taken back meanwhile.

@@ -6,17 +6,17 @@
 // was acknowledged is in storage; there is a `find` or `again` only outside a chat.
 
 import { againUntil } from './again.js';
-import { Delivery, Watched } from './delivery.js';
+import { forStorage, fromStorage, mark, newChat } from './chat.js';
+import { Leaving } from './leaving.js';
 import { Outflow } from './outflow.js';
 import { Reporting } from './reporting.js';
 import { Search, findFrame } from './search.js';
 import { CHAT, CONSENT, DRAFT, SESSION, TabStore } from './tab-store.js';
+import { usable } from './welcome.js';
 
 const REPORT_WINDOW = 120_000;
-const LEAVE_PATIENCE = 3_000;
 // So long after the last moment to ask the gateway may take to say that it came to nothing.
 const AGAIN_PATIENCE = 75_000;
-const LINES_KEPT = 400;
 
 // Refusals that a later try may get past.
 const PASSING = new Set(['slow_down', 'bad_seq', 'busy', 'unavailable', 'not_now']);
@@ -32,13 +32,12 @@ export class Session {
   #search;
   #outflow;
   #reporting = new Reporting();
-  // The chat that is over here, while the gateway has not confirmed it: its resume token, and whether it is blocked.
-  #leaving = null;
+  #leaving;
   // The connection came to a final end; only a person may begin another.
   #stopped = false;
   #limits = {};
   #sections = [];
-  #timers = { leave: null, again: null };
+  #againTimer = null;
 
   // `connect(handlers)` makes the connection, so that tests can put a scripted one in its place.
   constructor({ connect, storage, listener }) {
@@ -52,7 +51,8 @@ export class Session {
       onState: (state, detail) => this.#link(state, detail),
     });
     const send = (frame) => this.#connection.send(frame);
-    this.#search = new Search({ send, free: () => this.#leaving === null });
+    this.#search = new Search({ send, free: () => !this.#leaving.pending });
+    this.#leaving = new Leaving({ send, attached: () => this.#outflow.attached, settled: () => this.#left() });
     this.#outflow = new Outflow({
       send,
       renew: () => this.#connection.renew(),
@@ -68,7 +68,7 @@ export class Session {
   restore() {
     const stored = this.#store.load(CHAT);
     if (!stored) return;
-    this.chat = { ...stored, delivery: new Delivery(stored.delivery), watched: new Watched(stored.watched) };
+    this.chat = fromStorage(stored);
     this.phase = stored.ended ? 'ended' : 'chat';
     if (this.phase === 'chat') this.#outflow.begin(this.chat.delivery);
     this.#tell('phase', { restored: true });
@@ -104,7 +104,7 @@ export class Session {
 
   find(wish) {
     if (this.phase === 'again') this.#search.cancel();
-    clearTimeout(this.#timers.again);
+    clearTimeout(this.#againTimer);
     this.#wish = wish;
     this.chat = null;
     this.#store.remove(CHAT);
@@ -120,7 +120,7 @@ export class Session {
 
   again() {
     if (Date.now() >= this.againUntil) return;
-    this.#timers.again = setTimeout(() => this.#giveUp(), this.againUntil + AGAIN_PATIENCE - Date.now());
+    this.#againTimer = setTimeout(() => this.#giveUp(), this.againUntil + AGAIN_PATIENCE - Date.now());
     this.#enter('again');
     this.#connection.open();
     this.#search.begin(() => ({ type: 'again' }));
@@ -128,7 +128,7 @@ export class Session {
 
   cancel() {
     if (!this.#searching) return;
-    clearTimeout(this.#timers.again);
+    clearTimeout(this.#againTimer);
     this.#search.cancel();
     this.#enter(this.phase === 'again' ? 'ended' : 'idle');
   }
@@ -178,7 +178,8 @@ export class Session {
   // Resolves with the case's number; rejects with an Error whose message can be shown.
   report(reason, comment) {
     const answer = this.#reporting.begin(reason, comment);
-    this.#connection.open();
+    // The gateway that had the chat is the one to tell, also while it is going away.
+    if (!this.#connection.ready) this.#connection.open();
     this.#sendReport();
     return answer;
   }
@@ -207,7 +208,7 @@ export class Session {
   #hello() {
     const hello = { type: 'hello' };
     const session = this.#store.load(SESSION);
-    const resume = this.#leaving?.resume ?? (this.phase === 'chat' ? this.chat.resume : null);
+    const resume = this.#leaving.resume ?? (this.phase === 'chat' ? this.chat.resume : null);
     if (session) hello.session = session;
     if (resume) hello.resume = resume;
     if (this.consent) Object.assign(hello, { adult: true, terms: true });
@@ -215,7 +216,7 @@ export class Session {
   }
 
   #needed() {
-    return this.#searching || this.phase === 'chat' || this.#leaving !== null || this.#reporting.pending;
+    return this.#searching || this.phase === 'chat' || this.#leaving.pending || this.#reporting.pending;
   }
 
   get #searching() {
@@ -228,11 +229,11 @@ export class Session {
       this.#outflow.detach();
       this.#search.settled();
       this.#reporting.lost();
-      clearTimeout(this.#timers.leave);
+      this.#leaving.lost();
     }
     if (state === 'stopped') {
       this.#reporting.refuse('The connection was closed.');
-      this.#leaving = null;
+      this.#leaving.forget();
     }
     this.#tell('link', { state, ...detail });
   }
@@ -251,7 +252,8 @@ export class Session {
       ack: () => this.#acked(frame.seq),
       typing: () => this.#strangerTyping(frame),
       resumed: () => this.#resumed(frame),
-      stranger: () => this.#stranger(frame.state === 'away'),
+      stranger: () => this.#stranger(frame.state === 'away', frame.grace_ms),
+      going_away: () => this.#search.move(),
       ended: () => this.#ended(frame),
       notice: () => this.#notice(frame),
       reported: () => this.#reporting.stored(frame.case),
@@ -264,13 +266,13 @@ export class Session {
   #welcome(frame) {
     this.#remember(frame.session);
     this.#outflow.attached = false;
-    if (Number.isFinite(frame.online)) this.#tell('online', { online: frame.online });
-    this.#limits = limits(frame.limits);
-    this.#tell('limits', this.#limits);
-    this.#sections = texts(frame.sections);
-    this.#tell('sections', { sections: this.#sections });
+    const { online, limits, sections } = usable(frame);
+    if (online !== null) this.#tell('online', { online });
+    [this.#limits, this.#sections] = [limits, sections];
+    this.#tell('limits', limits);
+    this.#tell('sections', { sections });
     if (this.#limits.unacked && this.chat) this.chat.delivery.window = this.#limits.unacked;
-    if (this.phase === 'ended' && !this.#leaving) this.#sendReport();
+    if (this.phase === 'ended' && !this.#leaving.pending) this.#sendReport();
     this.#search.welcomed();
   }
 
@@ -281,6 +283,8 @@ export class Session {
   }
 
   #waiting(frame) {
+    // It keeps one's place.
+    this.#remember(frame.session);
     if (!this.#search.confirmed() || this.phase !== 'waiting') return;
     this.#tell('waiting', { estimate: frame.estimate_ms, widened: frame.widened === true });
   }
@@ -294,18 +298,12 @@ export class Session {
     this.#search.settled();
     if (!this.#searching) {
       // It crossed with our `cancel`.
-      this.#leaving = { resume: frame.resume, block: false };
-      return this.#sendLeave();
+      return this.#leaving.begin({ id: frame.chat, resume: frame.resume, block: false });
     }
     const met = this.phase === 'again';
-    clearTimeout(this.#timers.again);
+    clearTimeout(this.#againTimer);
     this.#search.forget();
-    this.chat = {
-      ...newChat(frame, met ? null : this.#wish),
-      met,
-      delivery: new Delivery({}, this.#limits.unacked),
-      watched: new Watched(),
-    };
+    this.chat = { ...newChat(frame, met ? null : this.#wish, this.#limits.unacked), met };
     this.#outflow.begin(this.chat.delivery);
     this.draft = '';
     this.#keep();
@@ -347,12 +345,16 @@ export class Session {
   }
 
   #resumed(frame) {
-    if (this.#leaving) {
+    if (this.#leaving.pending) {
       this.#outflow.attached = true;
-      return this.#sendLeave();
+      return this.#leaving.resumed(frame.resume);
     }
     if (this.phase !== 'chat' || frame.chat !== this.chat.id) return;
     this.#outflow.attached = true;
+    if (typeof frame.resume === 'string') {
+      this.chat.resume = frame.resume;
+      this.#keep();
+    }
     // Whether the stranger is there is told by `stranger`, not by this.
     this.#outflow.acked(frame.received);
     this.#outflow.repeat();
@@ -360,9 +362,11 @@ export class Session {
     this.#tell('resumed');
   }
 
-  #stranger(away) {
-    if (this.phase !== 'chat' || this.chat.away === away) return;
+  // `grace` is the time after which the chat ends if they stay away, where the gateway knows.
+  #stranger(away, grace) {
+    if (this.phase !== 'chat' || (this.chat.away === away && !Number.isFinite(grace))) return;
     this.chat.away = away;
+    this.chat.awayUntil = away && Number.isFinite(grace) ? Date.now() + grace : null;
     this.#keep();
     if (away) this.#tell('typing', { on: false });
     this.#tell('stranger', { away });
@@ -376,7 +380,7 @@ export class Session {
   #ended(frame) {
     this.#remember(frame.session);
     if (this.phase === 'chat' && frame.chat === this.chat.id) return this.#end({ by: frame.by, reason: frame.reason });
-    this.#left();
+    this.#leaving.ended(frame);
   }
 
   #notice(frame) {
@@ -389,13 +393,13 @@ export class Session {
   #refused({ code, text, retry_after_ms: after }) {
     const delay = Number.isFinite(after) ? after : 1_000;
     if (code === 'banned') return this.#turnAway(code, text);
-    if (code === 'resume_failed') return this.#leaving ? this.#left() : this.#end({ by: 'lost' });
+    if (code === 'resume_failed') return this.#leaving.pending ? this.#leaving.settle() : this.#end({ by: 'lost' });
     if (this.#isOfReport(code)) this.#reporting.refuse(text || 'The report was refused.');
-    if (this.#leaving && code === 'not_now') return this.#left();
+    if (this.#leaving.pending && code === 'not_now') return this.#leaving.settle();
     if (this.phase === 'chat' && PASSING.has(code)) return this.#outflow.refused(delay, code);
     if (this.phase === 'again' && (code === 'not_now' || !PASSING.has(code))) return this.#unmet();
     if (this.#searching && PASSING.has(code)) {
-      if (code !== 'not_now' && this.phase === 'waiting') this.#tell('busy');
+      if (code !== 'not_now' && this.phase === 'waiting' && !this.#search.moving) this.#tell('busy');
       return this.#search.sayAfter(delay);
     }
     if (this.phase === 'waiting') this.#turnAway(code, text);
@@ -411,7 +415,7 @@ export class Session {
 
   // They did not both ask in time. Which of them did is not told to anybody.
   #unmet() {
-    clearTimeout(this.#timers.again);
+    clearTimeout(this.#againTimer);
     this.#search.forget();
     this.chat.unmet = true;
     this.#keep();
@@ -435,23 +439,13 @@ export class Session {
 
   #leave(block) {
     if (this.phase !== 'chat') return;
-    this.#leaving = { resume: this.chat.resume, block };
+    const { id, resume } = this.chat;
     this.#end({ by: 'you', blocked: block });
-    this.#sendLeave();
-  }
-
-  #sendLeave() {
-    const frame = this.#leaving.block ? { type: 'leave', block: true } : { type: 'leave' };
-    if (!this.#outflow.attached || !this.#connection.send(frame)) return;
-    clearTimeout(this.#timers.leave);
-    this.#timers.leave = setTimeout(() => this.#left(), LEAVE_PATIENCE);
+    this.#leaving.begin({ id, resume, block });
   }
 
   // The gateway knows that the chat is over, so another may be looked for.
   #left() {
-    if (!this.#leaving) return;
-    this.#leaving = null;
-    clearTimeout(this.#timers.leave);
     this.#sendReport();
     this.#search.say();
   }
@@ -462,7 +456,7 @@ export class Session {
     this.draft = '';
     this.chat.ended = { by: ended.by, reason: ended.reason, blocked: ended.blocked };
     this.chat.endedAt = Date.now();
-    this.chat.away = false;
+    Object.assign(this.chat, { away: false, awayUntil: null });
     this.#tell('typing', { on: false });
     this.#mark(open, 'undelivered');
     this.#keep();
@@ -492,12 +486,7 @@ export class Session {
 
   #mark(seqs, state) {
     if (seqs.length === 0) return;
-    const settled = new Set(seqs);
-    for (const line of this.chat.lines) {
-      if (line.from !== 'you' || !settled.has(line.seq) || line.state === state) continue;
-      line.state = state;
-      this.#tell('mark', { line });
-    }
+    for (const line of mark(this.chat.lines, seqs, state)) this.#tell('mark', { line });
     this.#keep();
   }
 
@@ -511,35 +500,6 @@ export class Session {
   }
 
   #keep() {
-    this.#store.save(CHAT, { ...this.chat, lines: this.chat.lines.slice(-LINES_KEPT) });
+    this.#store.save(CHAT, forStorage(this.chat));
   }
-}
-
-// What of the gateway's limits can be used.
-function limits(value) {
-  const usable = Object.entries(value ?? {}).filter(([, limit]) => Number.isSafeInteger(limit) && limit > 0);
-  return Object.fromEntries(usable);
-}
-
-// A chat as its `matched` describes it. `wish` is what was looked for, or null where nothing but this stranger was.
-function newChat(frame, wish) {
-  const kind = wish?.kind ?? 'chat';
-  return {
-    id: frame.chat,
-    role: frame.role === 'spy' ? 'spy' : 'stranger',
-    resume: frame.resume,
-    kind,
-    common: texts(frame.common_interests),
-    asked: kind === 'chat' && wish !== null && wish.interests.length > 0,
-    language: typeof frame.language === 'string' ? frame.language : null,
-    question: typeof frame.question === 'string' ? frame.question : null,
-    startedAt: Date.now(),
-    lines: [],
-    away: false,
-    ended: null,
-  };
-}
-
-function texts(value) {
-  return Array.isArray(value) ? value.filter((text) => typeof text === 'string') : [];
 }

@@ -78,6 +78,16 @@ export function company({ role, met }) {
   return met ? 'Talking with the same stranger' : 'Talking with a stranger';
 }
 
+// That somebody lost the connection. How long is left for them to come back is shown beside it, where it is known.
+export function awayText({ role, awayUntil }) {
+  const who = role === 'spy' ? 'One of the two' : 'Your stranger';
+  return `${who} lost the connection. Waiting ${awayUntil === null ? 'for them to come back ' : ''}…`;
+}
+
+export function backText({ role }) {
+  return role === 'spy' ? 'They are back.' : 'Your stranger is back.';
+}
+
 // The line at the top of a chat.
 export function greeting({ role, kind, question, met, common, language, asked }) {
   if (role === 'spy') return 'Two strangers discuss your question. You read along.';

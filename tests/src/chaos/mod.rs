@@ -1,18 +1,16 @@
-//! Chaos with a seed: what strangers do, what is killed and when, what the strangers saw, and whether that was right.
+//! Chaos with a seed: what strangers do, what goes wrong and when, what the strangers saw, and whether that was right.
 //!
-//! A [`Plan`] says from one number what each stranger wants and what happens to the cluster. Each stranger [`roam()`]s and keeps a
-//! [`Diary`]; [`judge()`] looks at all diaries together. Times are counted from the beginning of the run.
+//! In [`matching`] they find and leave while matchmakers and Redis are killed; here they talk, and anything breaks: [`Plan`] says what, and
+//! [`Plan::inflict`] does it.
 
-mod diary;
-mod judge;
+mod fault;
+pub mod matching;
 mod plan;
-mod roam;
+mod seed;
 mod usage;
 
 pub use self::{
-    diary::{Chat, Diary, Ending, Wait},
-    judge::{Verdict, judge},
-    plan::{Fault, Plan, Turn, Wish},
-    roam::{Timetable, roam},
+    fault::{Fault, Link},
+    plan::Plan,
     usage::{Stall, Usage, watch_stalls},
 };

@@ -1,18 +1,24 @@
-//! What happens, decided by a seed: faults, and each stranger's turns.
+//! What goes wrong while strangers talk, decided by a seed.
 
 use std::time::Duration;
 
 use chassis::Random;
+use tokio::time::{Instant, sleep_until};
 
-/// Between two kills of a matchmaker. The first comes after half of it.
-const KILL_EVERY: Duration = Duration::from_secs(5);
-/// From a kill to the loss of Redis. It takes less to get over that one.
-const REDIS_AFTER: Duration = Duration::from_millis(3_500);
-/// What some of the strangers like. Few, so that they meet over them.
-const INTERESTS: [&str; 4] = ["tea", "chess", "gardens", "trains"];
-/// What the strangers speak, with a weight each. Most name none.
-const TONGUES: [(u64, &[&str]); 5] =
-    [(14, &[]), (2, &["en"]), (2, &["de"]), (1, &["en", "de"]), (1, &["fr"])];
+use super::{
+    Fault, Link,
+    seed::{number, seed},
+};
+use crate::{
+    cluster::{Cluster, Tier},
+    continuity::Mark,
+};
+
+/// From the beginning of a fault to that of the next one, at least.
+const EVERY: Duration = Duration::from_secs(5);
+/// From the end of a fault to the beginning of the next one, at least, with all processes ready. One thing goes wrong at a time: of two processes
+/// that could do a thing, the other one is there. Redis has everything again after a second or two.
+const RECOVERY: Duration = Duration::from_secs(3);
 
 /// A run, all of which follows from these.
 #[derive(Clone, Copy, Debug)]
@@ -21,186 +27,121 @@ pub struct Plan {
     pub seed: u64,
     /// How long there are faults.
     pub duration: Duration,
-    /// How many strangers roam.
-    pub sessions: u32,
-}
-
-/// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The matchmaker of this number is killed, and one is started in its place.
-    KillMatchmaker(usize),
-    /// Redis is killed, and comes back empty.
-    LoseRedis,
-}
-
-/// Whom a stranger wants to meet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// What they like to talk about.
-    pub interests: Vec<&'static str>,
-    /// What they speak; none: anything.
-    pub languages: &'static [&'static str],
-    /// How long only those who share an interest will do.
-    pub patience: Duration,
-    /// Whether that never changes.
-    pub only_interests: bool,
-}
-
-/// From one wish to the next.
-#[derive(Clone, Debug)]
-pub struct Turn {
-    /// How long they do nothing before.
-    pub pause: Duration,
-    /// Whom they look for.
-    pub wish: Wish,
-    /// When they lose interest, if they still wait then.
-    pub cancels_after: Option<Duration>,
-    /// How long they stay, unless the other leaves first.
-    pub stays: Duration,
-    /// Whether they say who they are.
-    pub talks: bool,
+    /// How many pairs talk.
+    pub pairs: u32,
 }
 
 impl Plan {
-    /// From `STROLL_CHAOS_SEED`, `STROLL_CHAOS_SECONDS` (60) and `STROLL_CHAOS_SESSIONS` (2,000). Without a seed it is a new one.
+    /// From `STROLL_CHAOS_SEED`, `STROLL_CHAOS_SECONDS` (60) and `STROLL_CHAOS_PAIRS` (100). Without a seed it is a new one.
     ///
     /// # Panics
     /// If one of them is no number.
     #[must_use]
     pub fn from_environment() -> Self {
-        let number = |name: &str, default: u64| match std::env::var(name) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
-            Err(_) => default,
-        };
-        let seconds = number("STROLL_CHAOS_SECONDS", 60);
-        let sessions = number("STROLL_CHAOS_SESSIONS", 2_000);
         Self {
-            seed: number("STROLL_CHAOS_SEED", u32::from_le_bytes(Random::from_os().bytes()).into()),
-            duration: Duration::from_secs(seconds),
-            sessions: u32::try_from(sessions).expect("STROLL_CHAOS_SESSIONS is a smaller number"),
+            seed: seed(),
+            duration: Duration::from_secs(number("STROLL_CHAOS_SECONDS", 60)),
+            pairs: u32::try_from(number("STROLL_CHAOS_PAIRS", 100)).expect("a smaller number of pairs"),
         }
     }
 
-    /// What goes wrong and when: one of `matchmakers` is killed every five seconds, in turn; and about the middle, when the cluster
-    /// has had the time to get over one of these, Redis.
-    #[must_use]
-    pub fn faults(&self, matchmakers: usize) -> Vec<(Duration, Fault)> {
-        let first = usize::try_from(self.seed % 1_000).unwrap_or_default();
-        let times = (0..).map(|nth| KILL_EVERY / 2 + KILL_EVERY * nth);
-        let kills = times.take_while(|at| *at < self.duration).enumerate();
-        let mut faults: Vec<_> =
-            kills.map(|(nth, at)| (at, Fault::KillMatchmaker((first + nth) % matchmakers))).collect();
-        if let Some((at, _)) = faults.get(faults.len().saturating_sub(1) / 2) {
-            faults.push((*at + REDIS_AFTER, Fault::LoseRedis));
-        }
-        faults.sort_by_key(|(at, _)| *at);
-        faults
+    /// What goes wrong, in order, without end. Of eight in a row each is another way to fail, first of one process, then of another.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> + use<> {
+        let random = Random::seeded(self.seed);
+        let mut stopped = shuffled(Tier::ALL, &random).into_iter().cycle();
+        let mut terminated = shuffled(Tier::ALL, &random).into_iter().cycle();
+        let mut reset = shuffled([0, 1, 2, 3], &random).into_iter().cycle();
+        let mut parted = shuffled([0, 1, 2, 3, 4], &random).into_iter().cycle();
+        let mut behind = shuffled([Tier::Matchmaker, Tier::Moderation], &random).into_iter().cycle();
+        std::iter::repeat_with(move || {
+            let one = || usize::from(random.below(2) == 1);
+            let next = |tiers: &mut dyn Iterator<Item = Tier>| tiers.next().unwrap_or(Tier::Relay);
+            let round = [
+                Fault::Kill(Tier::Relay, one()),
+                Fault::Kill(Tier::Gateway, one()),
+                Fault::Kill(next(&mut behind), one()),
+                Fault::Terminate(next(&mut terminated), one()),
+                Fault::Stop(next(&mut stopped), one()),
+                Fault::LoseRedis,
+                Fault::Reset(link(reset.next(), one(), one())),
+                Fault::Part(link(parted.next(), one(), one())),
+            ];
+            shuffled(round, &random)
+        })
+        .flatten()
     }
 
-    /// What the stranger of this number does, without end.
-    pub fn turns(&self, stranger: u32) -> impl Iterator<Item = Turn> + use<> {
-        let random = Random::seeded(self.seed ^ u64::from(stranger + 1) << 32);
-        let languages = tongue(&random);
-        std::iter::repeat_with(move || turn(&random, languages))
+    /// Makes them happen from now on, one after the other, until the time is over, and tells each. Times are counted from `start` on. Returns
+    /// when they happened.
+    pub async fn inflict(
+        &self,
+        cluster: &mut Cluster,
+        start: Instant,
+        mut tell: impl FnMut(Duration, Fault),
+    ) -> Vec<Mark> {
+        let end = Instant::now() + self.duration;
+        let mut marks = Vec::new();
+        for fault in self.faults() {
+            let begin = Instant::now();
+            if begin >= end {
+                break;
+            }
+            let at = begin - start;
+            tell(at, fault);
+            marks.push(Mark { at, what: fault.kind() });
+            fault.inflict(cluster).await;
+            cluster.ready().await;
+            sleep_until((begin + EVERY).max(Instant::now() + RECOVERY)).await;
+        }
+        marks
     }
 }
 
-impl Wish {
-    /// Whether the two have something in common.
-    #[must_use]
-    pub fn shares(&self, other: &Self) -> bool {
-        self.interests.iter().any(|interest| other.interests.contains(interest))
-    }
-
-    /// Whether the two can talk.
-    #[must_use]
-    pub fn understands(&self, other: &Self) -> bool {
-        let either_any = self.languages.is_empty() || other.languages.is_empty();
-        either_any || self.languages.iter().any(|language| other.languages.contains(language))
-    }
-
-    /// How long after it began it takes anybody; `None`: never.
-    #[must_use]
-    pub fn widens_after(&self) -> Option<Duration> {
-        match (self.interests.is_empty(), self.only_interests) {
-            (true, _) => Some(Duration::ZERO),
-            (false, true) => None,
-            (false, false) => Some(self.patience),
-        }
+fn link(which: Option<u8>, number: usize, other: usize) -> Link {
+    match which {
+        Some(0) => Link::Gateway(number),
+        Some(1) => Link::Matchmaker(number),
+        Some(2) => Link::Redis,
+        Some(3) => Link::Relay(number),
+        _ => Link::RelayOf { relay: number, gateway: other },
     }
 }
 
-fn turn(random: &Random, languages: &'static [&'static str]) -> Turn {
-    let between = |from, to| random.duration(Duration::from_millis(from)..Duration::from_millis(to));
-    let one_in = |many| random.below(many) == 0;
-    let mut interests = Vec::new();
-    if one_in(4) {
-        let first = random.below(4);
-        // Another one, or none.
-        let second = (first + 1 + random.below(3)) % 4;
-        interests.extend(INTERESTS.get(usize::try_from(first).unwrap_or_default()));
-        interests.extend(INTERESTS.get(usize::try_from(second).unwrap_or_default()).filter(|_| one_in(2)));
+/// By Fisher and Yates.
+fn shuffled<T, const N: usize>(mut items: [T; N], random: &Random) -> [T; N] {
+    for last in (1..N).rev() {
+        let other = random.below(last as u64 + 1);
+        items.swap(last, usize::try_from(other).unwrap_or_default());
     }
-    Turn {
-        pause: between(500, 3_500),
-        wish: Wish {
-            only_interests: !interests.is_empty() && one_in(20),
-            interests,
-            languages,
-            patience: between(200, 1_500),
-        },
-        cancels_after: one_in(10).then(|| between(0, 500)),
-        stays: between(1_000, 4_000),
-        talks: one_in(2),
-    }
-}
-
-fn tongue(random: &Random) -> &'static [&'static str] {
-    let mut left = random.below(TONGUES.iter().map(|(weight, _)| weight).sum());
-    for (weight, languages) in TONGUES {
-        match left.checked_sub(weight) {
-            None => return languages,
-            Some(rest) => left = rest,
-        }
-    }
-    &[]
+    items
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    const PLAN: Plan = Plan { seed: 7, duration: Duration::from_secs(60), sessions: 2_000 };
+    const PLAN: Plan = Plan { seed: 7, duration: Duration::from_secs(60), pairs: 100 };
 
     #[test]
-    fn a_minute_has_twelve_kills_in_turn_and_the_loss_of_redis_between_two_of_them() {
-        let faults = PLAN.faults(3);
-        assert_eq!(faults.len(), 13);
-        assert_eq!(faults[0], (Duration::from_millis(2_500), Fault::KillMatchmaker(1)));
-        assert_eq!(faults[1], (Duration::from_millis(7_500), Fault::KillMatchmaker(2)));
-        assert_eq!(faults[6], (Duration::from_secs(31), Fault::LoseRedis));
-        assert_eq!(faults[12], (Duration::from_millis(57_500), Fault::KillMatchmaker(0)));
+    fn the_same_seed_gives_the_same_faults() {
+        let faults = |plan: Plan| plan.faults().take(40).collect::<Vec<_>>();
+        assert_eq!(faults(PLAN), faults(PLAN));
+        assert_ne!(faults(PLAN), faults(Plan { seed: 8, ..PLAN }));
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_strangers() {
-        let turns = |plan: Plan, stranger| format!("{:?}", plan.turns(stranger).take(9).collect::<Vec<_>>());
-        assert_eq!(turns(PLAN, 3), turns(PLAN, 3));
-        assert_ne!(turns(PLAN, 3), turns(PLAN, 4));
-        assert_ne!(turns(PLAN, 3), turns(Plan { seed: 8, ..PLAN }, 3));
-    }
-
-    #[test]
-    fn every_kind_of_wish_occurs() {
-        let turns: Vec<_> = (0..200).flat_map(|stranger| PLAN.turns(stranger).take(10)).collect();
-        let has = |what: fn(&Turn) -> bool| turns.iter().any(what);
-        assert!(has(|turn| turn.wish.only_interests) && has(|turn| turn.wish.interests.len() == 2));
-        assert!(has(|turn| turn.cancels_after.is_some()) && has(|turn| turn.talks));
-        for (_, languages) in TONGUES {
-            assert!(turns.iter().any(|turn| turn.wish.languages == languages));
+    fn a_minute_kills_a_relay_and_a_gateway_whatever_the_seed_and_more_time_does_everything() {
+        let kinds = |seed, count| -> BTreeSet<_> {
+            Plan { seed, ..PLAN }.faults().take(count).map(Fault::kind).collect()
+        };
+        for seed in 0..100 {
+            let first = kinds(seed, 8);
+            assert!(first.contains("kill relay") && first.contains("kill gateway"), "{first:?}");
+            assert!(first.contains("lose redis"), "{first:?}");
+            // Four that are killed, terminated and stopped each, Redis, four links that are reset and five that are parted.
+            assert_eq!(kinds(seed, 40).len(), 22);
         }
-        let plain = turns.iter().filter(|turn| turn.wish.interests.is_empty()).count();
-        assert!((1_300..1_700).contains(&plain), "{plain} of 2,000 want just anybody");
     }
 }

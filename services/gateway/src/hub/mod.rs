@@ -3,6 +3,7 @@
 //! Lock order: the table of sessions before a session, a session before a relay's queue. No lock is held over an await, and
 //! nothing that a session's effects do waits.
 
+mod farewell;
 mod news;
 mod recent;
 
@@ -29,9 +30,10 @@ use tracing::{info_span, warn};
 
 use self::recent::RecentChats;
 use crate::{
+    admission::Admission,
     config::Public,
     homes::{Cause, Homes, Question},
-    limits::{Admission, SessionLimits},
+    limits::SessionLimits,
     metrics::Metrics,
     outbox::Outbox,
     protocol::{By, ClientFrame, Code, Hello, Limits, Matched, Refusal, ServerFrame},
@@ -179,11 +181,13 @@ impl Hub {
     /// What the token says of who says hello, or that it is a new stranger.
     fn known(&self, hello: &Hello) -> Known {
         let token = hello.session.as_deref();
-        let known = token.and_then(|token| token::read_session(&self.context, token));
+        let sections = &self.config.wishes.sections;
+        let known = token.and_then(|token| token::read_session(&self.context, sections, token));
         let new = || Known {
             session: SessionId::new(&self.context.random),
             consent: false,
             memory: Memory::default(),
+            waited: None,
         };
         let known = known.unwrap_or_else(new);
         Known { consent: known.consent || (hello.adult && hello.terms), ..known }
@@ -282,6 +286,11 @@ impl Hub {
 
     fn perform(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, effect: Effect) {
         match effect {
+            Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, .. }) => {
+                let session = Some(token::for_session(&self.context, &inner.session.known()));
+                let frame = ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session };
+                self.send(inner, &frame);
+            }
             Effect::Send(frame) => self.send(inner, &frame),
             Effect::Welcome => self.welcome(inner),
             Effect::Ended { chat, by, reason } => self.ended(inner, chat, by, reason),
@@ -444,8 +453,9 @@ impl Hub {
         self.tell(slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
     }
 
-    /// Waits until every socket is gone and every ticket is out of the pool, or the drain's time is over.
+    /// Waits for the drain, and then until every socket is gone and every ticket is out of the pool, or its time is over.
     pub async fn drained(&self) {
+        self.context.drain.soft().await;
         let mut interval = tokio::time::interval(Duration::from_millis(50));
         let hard = self.context.drain.hard();
         tokio::pin!(hard);

@@ -28,6 +28,9 @@ pub enum ServerFrame {
         estimate_ms: Option<u64>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         widened: bool,
+        /// A session token that keeps the place over a loss of this gateway.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
     },
     Matched(Box<Matched>),
     Message {
@@ -67,6 +70,10 @@ pub enum ServerFrame {
         /// A session token that remembers the strangers of this chat.
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<String>,
+    },
+    /// This gateway is being replaced: connect anew after so long, then close this socket.
+    GoingAway {
+        reconnect_after_ms: u64,
     },
     Notice {
         code: String,
@@ -221,7 +228,13 @@ mod tests {
             r#"{"type":"ended","chat":"c","by":"moderation","reason":"r","session":"s"}"#
         );
         let waiting = |estimate_ms, widened| {
-            json(ServerFrame::Waiting { interests: vec!["tea".into()], patience_ms: 5, estimate_ms, widened })
+            json(ServerFrame::Waiting {
+                interests: vec!["tea".into()],
+                patience_ms: 5,
+                estimate_ms,
+                widened,
+                session: None,
+            })
         };
         assert_eq!(waiting(None, false), r#"{"type":"waiting","interests":["tea"],"patience_ms":5}"#);
         assert_eq!(
@@ -234,6 +247,10 @@ mod tests {
         };
         assert!(!welcome(&[]).contains("sections"));
         assert!(welcome(&["main", "night"]).ends_with(r#","sections":["main","night"]}"#));
+        assert_eq!(
+            json(ServerFrame::GoingAway { reconnect_after_ms: 7 }),
+            r#"{"type":"going_away","reconnect_after_ms":7}"#
+        );
         let data = RawJson::new(r#"{"sdp":"v=0"}"#.into()).expect("JSON");
         assert_eq!(
             json(ServerFrame::Signal { seq: 3, data: Box::new(data) }),

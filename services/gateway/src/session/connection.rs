@@ -25,8 +25,10 @@ impl Session {
     pub fn on_connected(&mut self, known: Known, resume: Resume, env: &Env<'_>) -> Vec<Effect> {
         debug_assert_eq!(known.session, self.id, "a token is its own session's");
         self.connected = true;
+        self.sent_away = false;
         self.consent |= known.consent;
         self.memory.merge(known.memory);
+        self.waited = self.waited().or(known.waited);
         let mut effects = vec![Effect::Welcome];
         match (&mut self.state, resume) {
             (State::Chatting(chatting), Resume::Chat(rejoin))
@@ -87,6 +89,19 @@ impl Session {
             }
             _ => self.stop_waiting(),
         }
+    }
+
+    /// This gateway drains, and the client is to connect elsewhere. There it wishes anew, so it must not be paired here (I1).
+    /// Who is just taking a seat is told nothing yet: either a chat comes of it, or it waits again.
+    pub fn on_going_away(&mut self, reconnect_after_ms: u64) -> Vec<Effect> {
+        if matches!(self.state, State::Attaching(_)) {
+            return Vec::new();
+        }
+        self.sent_away = true;
+        let mut effects =
+            if self.activity() == Activity::Chatting { Vec::new() } else { self.stop_waiting() };
+        effects.push(Effect::Send(ServerFrame::GoingAway { reconnect_after_ms }));
+        effects
     }
 
     /// The session may no longer take part.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stroll_proto::v1::{Leave, Message, Report, Signal, gateway_frame::Body as ToRelay};
 
-use super::{Effect, Env, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
+use super::{Effect, Env, Past, REPORT_WINDOW_MS, Session, State, Told, delivery::Outgoing, refuse};
 use crate::protocol::{Aim, By, ClientFrame, Code, Find, Mode, Private, Refusal, Role, ServerFrame};
 
 impl Session {
@@ -37,8 +37,15 @@ impl Session {
             let text = "say in `hello` that you are 18 or older and accept the terms";
             return Err(Refusal::new(Code::ConsentRequired, text));
         }
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
+    }
+
+    /// A wish that crossed with `going_away` is one for the other gateway.
+    fn only_where_it_stays(&self) -> Result<(), Refusal> {
+        let elsewhere = || Refusal::new(Code::Unavailable, "connect anew first").retry_after(1_000);
+        if self.sent_away { Err(elsewhere()) } else { Ok(()) }
     }
 
     /// Whether the other one wants it too shows only in a chat that begins.
@@ -51,6 +58,7 @@ impl Session {
         let Some(find) = again.filter(in_time).cloned() else {
             return Err(not_now("there is no stranger to be met again"));
         };
+        self.only_where_it_stays()?;
         self.limits.find()?;
         Ok(self.wish(find, env))
     }
@@ -58,7 +66,9 @@ impl Session {
     /// In place of an earlier wish.
     fn wish(&mut self, find: Find, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = self.stop_waiting();
-        effects.push(self.wait(find, env.now_ms, Told::Nothing, 0, env));
+        let (since_unix_ms, forget) = self.since(&find, env);
+        effects.extend(forget);
+        effects.push(self.wait(find, since_unix_ms, Told::Nothing, 0, env));
         effects
     }
 
@@ -67,6 +77,7 @@ impl Session {
             return Err(not_now("in a chat; leave it instead"));
         }
         let mut effects = self.stop_waiting();
+        self.waited = None;
         effects.push(Effect::Send(ServerFrame::Idle));
         Ok(effects)
     }
@@ -154,11 +165,31 @@ impl Session {
     }
 
     fn leave_and_block(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
-        if let State::Chatting(chatting) = &mut self.state {
-            chatting.pairing.again = None;
-            chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
-        }
+        let State::Chatting(chatting) = &mut self.state else { return self.block_past(env) };
+        chatting.pairing.again = None;
+        chatting.pairing.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
         self.leave(env)
+    }
+
+    /// The end of the chat, most likely the stranger's doing, was faster. A wish made since goes into the pool anew, for it must not
+    /// meet them either.
+    fn block_past(&mut self, env: &Env<'_>) -> Result<Vec<Effect>, Refusal> {
+        let recent = |past: &&mut Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let Some(past) = self.past.as_mut().filter(recent) else { return Err(not_in_a_chat()) };
+        past.again = None;
+        past.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
+        let mut effects = vec![Effect::Ended { chat: past.chat, by: By::You, reason: None }];
+        let wanted = match &self.state {
+            State::Waiting(waiting) => waiting.wanted.clone(),
+            State::Attaching(attaching) => attaching.wanted.clone(),
+            State::Idle | State::Chatting(_) => return Ok(effects),
+        };
+        effects.extend(self.stop_waiting());
+        effects.push(match wanted.find.aim {
+            Aim::Again { .. } => Effect::Send(ServerFrame::Idle),
+            _ => self.wait(wanted.find, wanted.since_unix_ms, wanted.told, 0, env),
+        });
+        Ok(effects)
     }
 
     fn report(
@@ -177,7 +208,7 @@ impl Session {
             self.limits.report()?;
             return Ok(vec![Effect::Relay(body)]);
         }
-        let recent = |past: &super::Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
+        let recent = |past: &Past| env.now_ms <= past.ended_ms + REPORT_WINDOW_MS;
         if !self.past.as_ref().is_some_and(recent) {
             return Err(not_now("a chat can be reported until two minutes after its end"));
         }

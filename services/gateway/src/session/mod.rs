@@ -14,6 +14,7 @@ mod delivery;
 mod frames;
 mod home;
 mod memory;
+mod place;
 mod relay;
 mod wish;
 
@@ -31,6 +32,7 @@ pub use self::{
     connection::{Resume, banned},
     home::{Departure, Found, Rejoin, Retake},
     memory::{Known, Memory, Met},
+    place::Waited,
     wish::{Enqueued, Place, Told, Wanted},
 };
 use crate::{
@@ -167,8 +169,12 @@ pub struct Session {
     id: SessionId,
     consent: bool,
     connected: bool,
+    /// The client was told to connect elsewhere, and does not wait here any more.
+    sent_away: bool,
     limits: SessionLimits,
     memory: Memory,
+    /// What it waited for when it was interrupted.
+    waited: Option<Waited>,
     state: State,
     past: Option<Past>,
 }
@@ -236,7 +242,7 @@ impl Chatting {
     }
 }
 
-/// The last chat, which may still be reported.
+/// The last chat, which may still be reported, and its strangers blocked.
 #[cfg_attr(test, derive(Debug))]
 struct Past {
     chat: ChatId,
@@ -245,6 +251,7 @@ struct Past {
     ended_ms: u64,
     /// How it was left, for as long as it may have to be said again.
     left: Option<Box<Departure>>,
+    strangers: Vec<Alias>,
     /// The wish to meet the same stranger again, where that is possible.
     again: Option<Box<Find>>,
 }
@@ -257,8 +264,10 @@ impl Session {
             id,
             consent: false,
             connected: false,
+            sent_away: false,
             limits,
             memory: Memory::default(),
+            waited: None,
             state: State::Idle,
             past: None,
         }
@@ -289,7 +298,8 @@ impl Session {
     /// What its token is to say.
     #[must_use]
     pub fn known(&self) -> Known {
-        Known { session: self.id, consent: self.consent, memory: self.memory.clone() }
+        let (consent, memory, waited) = (self.consent, self.memory.clone(), self.waited());
+        Known { session: self.id, consent, memory, waited }
     }
 
     /// When [`Session::on_time`] has something to do, if ever.
@@ -356,7 +366,8 @@ impl Session {
         }
         let again = again(&pairing, section, by, ended_ms).map(Box::new);
         let left = (by == By::You).then(|| Box::new(Departure::from(&pairing, false)));
-        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, again });
+        let strangers = pairing.strangers;
+        self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, strangers, again });
         vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
     }
 }

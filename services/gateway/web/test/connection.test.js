@@ -94,10 +94,64 @@ test('going_away: the new socket is welcomed before the old one is closed', () =
   young.says(WELCOME);
   assert.equal(old.closed, 1000);
   old.says({ type: 'message' });
-  assert.deepEqual(frames, ['welcome', 'message', 'welcome']);
+  assert.deepEqual(frames, ['welcome', 'going_away', 'message', 'welcome']);
   line.send({ type: 'ack' });
   assert.equal(young.sent.at(-1).type, 'ack');
   assert.ok(!states.includes('retrying'));
+});
+
+test('a move that fails is tried again, ever more slowly, while the old socket serves, and nobody hears of it', () => {
+  const line = connection();
+  line.open();
+  const old = Socket.all[0].opens().says(WELCOME);
+  old.says({ type: 'going_away', reconnect_after_ms: 300 });
+  states.length = 0;
+  mock.timers.tick(300);
+  for (const pause of [1_250, 1_500, 2_000]) {
+    Socket.all.at(-1).ends(1006);
+    const before = Socket.all.length;
+    mock.timers.tick(pause - 1);
+    assert.equal(Socket.all.length, before);
+    mock.timers.tick(1);
+    assert.equal(Socket.all.length, before + 1);
+    old.says({ type: 'message' });
+    assert.equal(line.send({ type: 'ack' }), true);
+  }
+  assert.deepEqual([states, frames.filter((type) => type === 'message').length], [[], 3]);
+  Socket.all.at(-1).opens().says(WELCOME);
+  assert.deepEqual([states, old.closed], [['ready'], 1000]);
+  mock.timers.tick(60_000);
+  assert.equal(Socket.all.length, 5);
+});
+
+test('an old socket that closes before the move came about is a lost one', () => {
+  const line = connection();
+  line.open();
+  const old = Socket.all[0].opens().says(WELCOME);
+  old.says({ type: 'going_away', reconnect_after_ms: 0 });
+  mock.timers.tick(0);
+  Socket.all[1].ends(1006);
+  old.ends(1012);
+  assert.equal(states.at(-1), 'retrying');
+  mock.timers.tick(3_000);
+  Socket.all[2].opens().says(WELCOME);
+  assert.deepEqual([states.at(-1), Socket.all.length], ['ready', 3]);
+});
+
+test('what needs no socket does not move, and what begins later does', () => {
+  const line = connection();
+  line.open();
+  Socket.all[0].opens().says(WELCOME).says({ type: 'going_away', reconnect_after_ms: 0 });
+  needed = false;
+  mock.timers.tick(10_000);
+  assert.equal(Socket.all.length, 1);
+  line.open();
+  line.open();
+  assert.equal(Socket.all.length, 2);
+  Socket.all[1].opens().says(WELCOME);
+  assert.equal(Socket.all[0].closed, 1000);
+  line.open();
+  assert.equal(Socket.all.length, 2);
 });
 
 test('the 4004 that the old socket gets during a move is not the end', () => {

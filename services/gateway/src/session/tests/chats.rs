@@ -174,3 +174,11 @@ fn typing_is_limited_without_a_word() {
     }
     assert!(passed < 20, "{passed}");
 }
+
+#[test]
+fn a_chat_goes_on_after_its_client_was_told_to_go_elsewhere() {
+    let (mut stage, _) = Stage::chatting();
+    assert_eq!(stage.session.on_going_away(7), [going_away()]);
+    assert_eq!(stage.relay(message(1)), [shown(1)]);
+    assert_eq!(stage.session.activity(), Activity::Chatting);
+}

@@ -53,7 +53,7 @@ fn what_a_token_remembers_is_taken_over_and_told_in_the_next_one() {
     stage.says(r#"{"type":"leave","block":true}"#);
     stage.session.on_disconnected();
     let elsewhere = Memory::new([Met { stranger: Alias(9), ended_ms: 500 }], [Alias(8)]);
-    let known = Known { session: SessionId([1; 16]), consent: false, memory: elsewhere };
+    let known = Known { session: SessionId([1; 16]), consent: false, memory: elsewhere, waited: None };
     stage.connect_as(known, Resume::No);
     let told = stage.session.known();
     assert_eq!(told.memory.blocked().map(|stranger| stranger.0).collect::<Vec<_>>(), [7, 8]);
@@ -69,4 +69,58 @@ fn a_client_that_comes_without_its_chat_still_remembers_who_was_in_it() {
     let met: Vec<_> =
         stage.session.known().memory.met_lately(stage.now_ms).map(|met| met.stranger.0).collect();
     assert_eq!(met, [7], "in the token of the `welcome` that follows");
+}
+
+const BLOCK: &str = r#"{"type":"leave","block":true}"#;
+
+#[test]
+fn i5_a_block_that_crossed_with_the_strangers_own_leaving_holds() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(ended(EndedBy::Stranger, ""));
+    for _ in 0..2 {
+        assert_eq!(stage.says(BLOCK), [told_of_end(By::You)], "and once more if it was asked twice");
+    }
+    stage.refused(r#"{"type":"again"}"#, Code::NotNow);
+    assert_eq!(numbers(&stage.find().blocked), [7]);
+}
+
+#[test]
+fn a_chat_can_be_blocked_until_two_minutes_after_its_end() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(ended(EndedBy::Stranger, ""));
+    stage.now_ms += REPORT_WINDOW_MS;
+    assert_eq!(stage.says(BLOCK), [told_of_end(By::You)]);
+    stage.now_ms += 1;
+    stage.refused(BLOCK, Code::NotNow);
+}
+
+#[test]
+fn i5_a_wish_made_before_the_block_goes_in_anew_with_its_place() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(ended(EndedBy::Stranger, ""));
+    let wanted = stage.find();
+    stage.enqueued(&wanted, Ok(place("1")));
+    stage.now_ms += 5_000;
+    let effects = stage.says(BLOCK);
+    let [told, forgotten, Effect::Enqueue(anew)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*told, told_of_end(By::You));
+    assert_eq!(*forgotten, Effect::Forget(wanted.ticket, Some(place("1"))));
+    assert_eq!((numbers(&anew.blocked), anew.since_unix_ms), (vec![7], wanted.since_unix_ms));
+    assert_eq!(stage.enqueued(anew, Ok(place("1"))), [], "the client knows that it waits");
+}
+
+#[test]
+fn i5_a_chat_that_is_about_to_begin_with_whom_one_blocks_does_not() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(ended(EndedBy::Stranger, ""));
+    let wanted = stage.find();
+    stage.assign(pairing(&wanted, 8));
+    let effects = stage.says(BLOCK);
+    assert!(effects.contains(&Effect::DropSeat), "{effects:?}");
+    assert_eq!(stage.session.activity(), Activity::Waiting);
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(ended(EndedBy::Stranger, ""));
+    let wanted = stage.wants(r#"{"type":"again"}"#);
+    let gone = [Effect::Forget(wanted.ticket, None), Effect::Send(ServerFrame::Idle)];
+    assert_eq!(stage.says(BLOCK)[1..], gone);
 }

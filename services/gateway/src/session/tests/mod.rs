@@ -208,6 +208,7 @@ fn waiting_frame() -> Effect {
         patience_ms: 0,
         estimate_ms: None,
         widened: false,
+        session: None,
     })
 }
 
@@ -225,4 +226,8 @@ fn ended(by: EndedBy, reason: &str) -> FromRelay {
 
 fn told_of_end(by: By) -> Effect {
     Effect::Ended { chat: ChatId([7; 16]), by, reason: None }
+}
+
+fn going_away() -> Effect {
+    Effect::Send(ServerFrame::GoingAway { reconnect_after_ms: 7 })
 }

@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn a_wish_needs_consent_and_nothing_else_is_possible_outside_a_chat() {
     let mut stage = Stage::without_consent();
-    let known = Known { session: SessionId([1; 16]), consent: false, memory: Memory::default() };
+    let known =
+        Known { session: SessionId([1; 16]), consent: false, memory: Memory::default(), waited: None };
     stage.connect_as(known, Resume::No);
     stage.refused(r#"{"type":"find","mode":"text"}"#, Code::ConsentRequired);
     stage.refused(r#"{"type":"message","seq":1,"text":"hi"}"#, Code::NotNow);
@@ -199,7 +200,7 @@ fn a_relay_that_says_nothing_is_given_up() {
 
 fn waiting(interests: &[&str], patience_ms: u64, estimate_ms: Option<u64>, widened: bool) -> Effect {
     let interests = interests.iter().map(|&interest| interest.to_owned()).collect();
-    Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened })
+    Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session: None })
 }
 
 fn estimated() -> Enqueued {
@@ -288,4 +289,35 @@ fn what_the_pool_may_have_dropped_goes_in_again_under_the_same_ticket() {
     let effects = stage.session.on_forgotten();
     assert!(matches!(&effects[..], [Effect::Enqueue(again)] if again.ticket == wanted.ticket));
     assert_eq!(stage.session.on_forgotten(), [], "once");
+}
+
+#[test]
+fn i1_who_is_told_to_go_elsewhere_is_not_paired_here_any_more() {
+    let (mut stage, wanted) = Stage::waiting();
+    let forget = Effect::Forget(wanted.ticket, Some(place("1")));
+    assert_eq!(stage.session.on_going_away(7), [forget, going_away()], "and the client is not told `idle`");
+    let pairing = pairing(&wanted, 7);
+    assert_eq!(stage.assign(pairing.clone()), [Effect::Decline(Box::new(pairing))]);
+    stage.refused(r#"{"type":"find","mode":"text"}"#, Code::Unavailable);
+    stage.connect(Resume::No);
+    stage.find();
+}
+
+#[test]
+fn i1_who_is_just_taking_a_seat_is_told_to_go_elsewhere_once_the_chat_began_or_did_not() {
+    let (mut stage, _) = Stage::attaching();
+    assert_eq!(stage.session.on_going_away(7), []);
+    stage.relay(FromRelay::Started(Started {}));
+    assert_eq!(stage.session.on_going_away(7), [going_away()]);
+    let (mut stage, _) = Stage::attaching();
+    assert_eq!(stage.session.on_going_away(7), []);
+    stage.relay(FromRelay::Ended(Ended::default()));
+    let told = stage.session.on_going_away(7);
+    assert!(matches!(&told[..], [Effect::Forget(_, None), away] if *away == going_away()), "{told:?}");
+}
+
+#[test]
+fn who_does_nothing_is_told_to_go_elsewhere_too() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.session.on_going_away(7), [going_away()]);
 }

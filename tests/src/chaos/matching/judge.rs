@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    diary::{Chat, Diary, Ending, Wait},
-    usage::Stall,
-};
+use super::diary::{Chat, Diary, Ending, Wait};
+use crate::{chaos::Stall, percentile::percentile};
 
 /// I4: longer than this nobody may wait while somebody compatible waits too.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -252,12 +250,6 @@ fn mismatch((one, mine): (u32, &Chat), (other, theirs): (u32, &Chat)) -> Option<
     }
 }
 
-/// The value at so many per mille of a sorted list.
-fn percentile(sorted: &[Duration], per_mille: usize) -> Duration {
-    let rank = (sorted.len() * per_mille).div_ceil(1_000).saturating_sub(1);
-    sorted.get(rank).copied().unwrap_or_default()
-}
-
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = |f: &mut fmt::Formatter<'_>, what: &str, value: String| writeln!(f, "{what:<34} {value}");
@@ -415,12 +407,5 @@ mod tests {
         assert_eq!(judged(&stalls), (at(5_500), at(5_500), 2));
         assert_eq!(judged(&[(at(9_000), at(18_999))]), (at(9_000), at(9_999), 2));
         assert_eq!(judged(&[(at(9_000), at(19_000))]), (at(9_000), at(10_000), 0));
-    }
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let sorted: Vec<_> = (1..=200).map(at).collect();
-        assert_eq!([500, 990, 1_000].map(|rank| percentile(&sorted, rank)), [100, 198, 200].map(at));
-        assert_eq!(percentile(&[], 990), Duration::ZERO);
     }
 }
