@@ -93,7 +93,7 @@ pub fn judge(plan: &Plan) -> (String, Vec<String>) {
     LEDGER.with_borrow_mut(|ledger| {
         let mut found = std::mem::take(&mut ledger.violations);
         for (chat, sides) in &ledger.chats {
-            judge_chat(chat, sides, &mut found);
+            judge_chat(chat, sides, plan, &mut found);
         }
         judge_waits(&ledger.waits, plan, &mut found);
         (ledger.summary(), found)
@@ -117,10 +117,14 @@ impl Ledger {
     }
 }
 
-fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, found: &mut Vec<String>) {
+fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mut Vec<String>) {
     let mut wrong = |what: String| found.push(format!("chat {chat}: {what}: {sides:?}"));
     let [one, other] = sides.values().collect::<Vec<_>>()[..] else {
-        return wrong(format!("I2: {} strangers were told of it", sides.len()));
+        // Who is unreachable without anybody's knowing may be paired, and never hear of it.
+        if sides.values().any(|side| sides.len() > 1 || side.shown > 0 || !plan.hides_somebody(side.began)) {
+            wrong(format!("I2: {} strangers were told of it", sides.len()));
+        }
+        return;
     };
     for (mine, others) in [(one, other), (other, one)] {
         if mine.shown > others.said {
@@ -146,6 +150,7 @@ fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, found: &mut Vec<String>
 /// Two who could meet each other never wait side by side for long, but for the time after a fault.
 fn judge_waits(waits: &[Wait], plan: &Plan, found: &mut Vec<String>) {
     let slowest = plan.latency.end * 8;
+    let waits: Vec<_> = waits.iter().filter(|wait| !plan.hides(wait.stranger, wait.from, wait.until)).collect();
     for (number, one) in waits.iter().enumerate() {
         for other in waits[number + 1..].iter().filter(|other| other.stranger != one.stranger) {
             let from = one.from.max(other.from).max(one.anybody).max(other.anybody);

@@ -16,6 +16,10 @@ pub const HOMES: usize = 2;
 const FAULTY: Range<Duration> = seconds(4)..seconds(24);
 /// How long one lasts.
 const LASTS: Range<Duration> = Duration::from_millis(200)..seconds(5);
+/// After this a gateway knows that a client is gone.
+const NOTICED: Duration = seconds(60);
+/// How long before a connection is lost the news of a chat may be under way on it.
+const RACE: Duration = seconds(1);
 /// After this nobody looks for anybody any more.
 const LAST_WISH: Duration = seconds(28);
 /// By then everybody has to be through.
@@ -141,6 +145,25 @@ impl Plan {
         }
     }
 
+    /// Whether a stranger can't be reached at some moment of this time.
+    pub fn hides(&self, stranger: usize, from: Duration, until: Duration) -> bool {
+        let hides = |fault| fault == Fault::Disconnect(stranger) || home_of(fault) == Some(home(stranger));
+        let meets = |happening: &Happening| happening.at <= until && happening.at + happening.lasts >= from;
+        self.faults.iter().any(|happening| hides(happening.fault) && meets(happening))
+    }
+
+    /// Whether somebody may be unreachable at this time without its gateway's knowing.
+    pub fn hides_somebody(&self, at: Duration) -> bool {
+        let hides = |fault| {
+            let kills = matches!(fault, Fault::Kill(Host::Gateway(_)) | Fault::Disconnect(_));
+            kills || home_of(fault).is_some()
+        };
+        let before = |happening: &Happening| {
+            (happening.at.saturating_sub(RACE)..happening.at + happening.lasts + NOTICED).contains(&at)
+        };
+        self.faults.iter().any(|happening| hides(happening.fault) && before(happening))
+    }
+
     /// The same without anything that goes wrong.
     pub fn calm(self) -> Self {
         Self { faults: Vec::new(), ..self }
@@ -163,6 +186,21 @@ impl fmt::Display for Plan {
 
 fn usize(number: u64) -> usize {
     usize::try_from(number).expect("a small number")
+}
+
+/// From where the stranger of this number connects.
+pub fn home(stranger: usize) -> Host {
+    Host::Home(stranger % HOMES)
+}
+
+/// The home whose way to a gateway breaks.
+fn home_of(fault: Fault) -> Option<Host> {
+    match fault {
+        Fault::Part(one, other) | Fault::PartOneWay(one, other) => {
+            [one, other].into_iter().find(|host| matches!(host, Host::Home(_)))
+        }
+        _ => None,
+    }
 }
 
 fn turns(random: &Random) -> Vec<Turn> {

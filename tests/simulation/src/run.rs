@@ -8,14 +8,14 @@ use turmoil::Sim;
 use crate::{
     cluster::{self, Cluster},
     ledger,
-    plan::{Fault, Happening, Host, MATCHMAKERS, Plan},
+    plan::{self, Fault, Happening, Host, MATCHMAKERS, Plan},
     store::{self, Blow, Way},
-    stranger::{self, Stranger},
+    stranger::Stranger,
     trace,
 };
 
-/// How much time passes at once.
-const TICK: Duration = Duration::from_millis(1);
+/// How much time passes at once. Half as much takes the host twice as long.
+const TICK: Duration = Duration::from_millis(2);
 /// How long a drain that nobody hears the end of may take.
 const DRAINED_WITHIN: Duration = Duration::from_secs(20);
 /// How many packets a connection may have under way.
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
 /// All strangers of a home, until the last is through.
 async fn at_home(home: Host, plan: Plan, cuts: Vec<Rc<Notify>>) -> turmoil::Result {
     tokio::time::sleep(LEAD).await;
-    let lives = plan.strangers.iter().enumerate().filter(|(number, _)| stranger::home(*number) == home);
+    let lives = plan.strangers.iter().enumerate().filter(|(number, _)| plan::home(*number) == home);
     let lives = lives
         .map(|(number, turns)| Stranger::new(number, &plan, Rc::clone(&cuts[number])).live(turns.clone()));
     futures_util::future::join_all(lives).await;

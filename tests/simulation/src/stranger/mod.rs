@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     ledger::{self, Wait},
-    plan::{GATEWAYS, HOMES, Host, Plan, Turn},
+    plan::{GATEWAYS, Host, Plan, Turn},
     trace,
 };
 
@@ -35,11 +35,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 const LINGER: Duration = Duration::from_secs(12);
 /// How long only those who share an interest will do.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-
-/// Comes from this machine.
-pub fn home(number: usize) -> Host {
-    Host::Home(number % HOMES)
-}
 
 pub struct Stranger {
     number: usize,
