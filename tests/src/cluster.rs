@@ -101,8 +101,7 @@ pub struct Cluster {
     pub relays: Vec<Process>,
     /// Gateways.
     pub gateways: Vec<Process>,
-    /// The proxies, where there are any.
-    pub links: Option<Links>,
+    links: Option<Links>,
     places: Places,
     settings: Settings,
     folder: TempDir,
@@ -230,6 +229,15 @@ impl Cluster {
     /// One process.
     pub fn process(&mut self, tier: Tier, number: usize) -> &mut Process {
         &mut self.tier_mut(tier)[number]
+    }
+
+    /// The proxies.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        self.links.as_ref().expect("a cluster with proxies")
     }
 
     /// Waits until all processes are ready.

@@ -19,9 +19,9 @@ use crate::{PATIENCE, raw::Raw};
 #[derive(Debug)]
 pub struct Stranger {
     socket: WebSocketStream<chassis::net::Stream>,
-    /// The token of `welcome`.
+    /// The token of `welcome`, or a newer one.
     pub session: String,
-    /// The token of the last `matched`.
+    /// The token of the last `matched`, or a newer one.
     pub resume: String,
     sent: u64,
     seen: u64,
@@ -91,14 +91,16 @@ impl Stranger {
 
     async fn says_hello(mut self, hello: Value) -> Self {
         self.send(hello).await;
-        let welcome = self.expect("welcome").await;
-        welcome["session"].as_str().expect("a token").clone_into(&mut self.session);
+        self.expect("welcome").await;
         self
     }
 
     /// Comes back after the connection was lost, with both tokens and all that it knew.
     pub async fn come_back(self, gateway: SocketAddr) -> Self {
-        let hello = json!({"type": "hello", "session": self.session, "resume": self.resume});
+        let mut hello = json!({"type": "hello", "session": self.session});
+        if !self.resume.is_empty() {
+            hello["resume"] = self.resume.as_str().into();
+        }
         let new = Self::arrive_with(gateway, hello).await;
         Self { socket: new.socket, session: new.session, ..self }
     }
@@ -180,8 +182,11 @@ impl Stranger {
         let frame = self.next().await;
         assert_eq!(frame["type"], kind, "{frame}");
         if kind == "matched" {
-            frame["resume"].as_str().expect("a token").clone_into(&mut self.resume);
             (self.sent, self.seen) = (0, 0);
+        }
+        for (token, mine) in [("session", &mut self.session), ("resume", &mut self.resume)] {
+            // Each new one replaces the one before.
+            frame[token].as_str().into_iter().for_each(|token| token.clone_into(mine));
         }
         frame
     }
@@ -214,7 +219,7 @@ impl Stranger {
     pub async fn leave_with(&mut self, fields: Value) -> Value {
         self.send(with(json!({"type": "leave"}), fields)).await;
         let ended = self.expect("ended").await;
-        ended["session"].as_str().expect("a token").clone_into(&mut self.session);
+        assert!(ended["session"].is_string(), "{ended}");
         ended
     }
 

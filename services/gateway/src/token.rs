@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use crate::{
     protocol::{Mode, Role},
-    session::{Known, Memory, Met, Pairing, Rejoin},
+    session::{Known, Memory, Met, Pairing, Place, Rejoin, Waited},
 };
 
 /// How long a session token is good, in milliseconds: 30 days.
@@ -31,6 +31,27 @@ struct SessionClaims {
     met: Vec<MetClaims>,
     #[prost(fixed64, repeated, tag = "5")]
     blocked: Vec<u64>,
+    #[prost(message, optional, tag = "6")]
+    waited: Option<WaitedClaims>,
+}
+
+/// In a session token: a ticket that waits.
+#[derive(Clone, PartialEq, prost::Message)]
+struct WaitedClaims {
+    #[prost(uint64, tag = "1")]
+    since_unix_ms: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    ticket: Bytes,
+    #[prost(string, tag = "3")]
+    shard: String,
+    #[prost(string, tag = "4")]
+    entry: String,
+    #[prost(string, tag = "5")]
+    generation: String,
+    #[prost(bool, tag = "6")]
+    video: bool,
+    #[prost(string, tag = "7")]
+    section: String,
 }
 
 /// In a session token: a stranger whom the session was in a chat with.
@@ -82,20 +103,46 @@ pub fn for_session(context: &Context, known: &Known) -> String {
         expires_unix_ms: now_ms + SESSION_MS,
         met: met.map(|met| MetClaims { stranger: met.stranger.0, ended_unix_ms: met.ended_ms }).collect(),
         blocked: known.memory.blocked().map(|stranger| stranger.0).collect(),
+        waited: known.waited.as_ref().map(waited_claims),
     };
     context.secret.seal(Purpose::Session, &claims.encode_to_vec(), &context.random)
 }
 
 /// What a session token says; nothing if it is forged, damaged or expired.
 #[must_use]
-pub fn read_session(context: &Context, token: &str) -> Option<Known> {
+pub fn read_session(context: &Context, sections: &Sections, token: &str) -> Option<Known> {
     let content = context.secret.open(Purpose::Session, token).ok()?;
     let claims = SessionClaims::decode(content.as_slice()).ok()?;
     let good = claims.expires_unix_ms > context.clock.unix_ms();
     let session = SessionId::try_from(&claims.session).ok()?;
     let met = |met: MetClaims| Met { stranger: Alias(met.stranger), ended_ms: met.ended_unix_ms };
     let memory = Memory::new(claims.met.into_iter().map(met), claims.blocked.into_iter().map(Alias));
-    good.then_some(Known { session, consent: claims.consent, memory })
+    let waited = claims.waited.and_then(|waited| read_waited(sections, waited));
+    good.then_some(Known { session, consent: claims.consent, memory, waited })
+}
+
+fn waited_claims(waited: &Waited) -> WaitedClaims {
+    let Place { shard, entry, generation } = waited.place.clone();
+    WaitedClaims {
+        since_unix_ms: waited.since_unix_ms,
+        ticket: waited.ticket.to_bytes(),
+        shard,
+        entry,
+        generation,
+        video: waited.mode == Mode::Video,
+        section: waited.section.name().to_owned(),
+    }
+}
+
+fn read_waited(sections: &Sections, claims: WaitedClaims) -> Option<Waited> {
+    let WaitedClaims { since_unix_ms, ticket, shard, entry, generation, video, section } = claims;
+    Some(Waited {
+        since_unix_ms,
+        ticket: TicketId::try_from(&ticket).ok()?,
+        place: Place { shard, entry, generation },
+        mode: if video { Mode::Video } else { Mode::Text },
+        section: sections.get(&section)?.clone(),
+    })
 }
 
 /// A token that brings its holder back into the chat.
@@ -194,7 +241,7 @@ mod tests {
 
     /// With nobody remembered.
     fn known(session: SessionId) -> Known {
-        Known { session, consent: true, memory: Memory::default() }
+        Known { session, consent: true, memory: Memory::default(), waited: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,11 +269,11 @@ mod tests {
             (context(), Context::new(Secret::ephemeral(&Random::seeded(2)), Duration::ZERO));
         let known = known(SessionId([7; 16]));
         let token = for_session(&context, &known);
-        assert_eq!(read_session(&context, &token), Some(known));
-        assert_eq!(read_session(&other, &token), None);
-        assert_eq!(read_session(&context, "forged"), None);
+        assert_eq!(read_session(&context, &sections(), &token), Some(known));
+        assert_eq!(read_session(&other, &sections(), &token), None);
+        assert_eq!(read_session(&context, &sections(), "forged"), None);
         tokio::time::sleep(Duration::from_millis(SESSION_MS)).await;
-        assert_eq!(read_session(&context, &token), None);
+        assert_eq!(read_session(&context, &sections(), &token), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +286,7 @@ mod tests {
         let memory = Memory::new([lately, long_ago], blocked.clone());
         let token = for_session(&context, &Known { memory, ..known(SessionId([7; 16])) });
         assert!(token.len() < 2_048, "{} characters", token.len());
-        let read = read_session(&context, &token).expect("a good token");
+        let read = read_session(&context, &sections(), &token).expect("a good token");
         assert_eq!(read.memory, Memory::new([lately], blocked), "and nobody who does not matter any more");
     }
 
@@ -258,6 +305,23 @@ mod tests {
         let expires_unix_ms = context.clock.unix_ms() + 1_000;
         let claims = Before { session: session.to_bytes(), consent: true, expires_unix_ms };
         let token = context.secret.seal(Purpose::Session, &claims.encode_to_vec(), &context.random);
-        assert_eq!(read_session(&context, &token), Some(known(session)));
+        assert_eq!(read_session(&context, &sections(), &token), Some(known(session)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_token_keeps_a_place_and_the_token_stays_short() {
+        let context = context();
+        let place = Place {
+            shard: "text.night.63".to_owned(),
+            entry: "1700000000000-12345".to_owned(),
+            generation: "1f2e3d4c5b6a7988".to_owned(),
+        };
+        let (ticket, mode) = (TicketId([3; 16]), Mode::Video);
+        let section = sections().get("night").expect("a section").clone();
+        let waited = Waited { since_unix_ms: 5, ticket, place, mode, section };
+        let known = Known { waited: Some(waited), ..known(SessionId([7; 16])) };
+        let token = for_session(&context, &known);
+        assert!(token.len() < 512, "{} characters", token.len());
+        assert_eq!(read_session(&context, &sections(), &token), Some(known));
     }
 }

@@ -299,10 +299,9 @@ impl Connection {
 
     /// While many come at once, those who come back into something go first. (A resume token is good only with its session's.)
     fn may_come(&self, hello: &Hello) -> Result<(), Refusal> {
-        let Hub { admission, context, .. } = &*self.hub;
-        let comes_back = || {
-            hello.session.as_deref().is_some_and(|session| token::read_session(context, session).is_some())
-        };
+        let Hub { admission, context, config, .. } = &*self.hub;
+        let is_good = |token: &str| token::read_session(context, &config.wishes.sections, token).is_some();
+        let comes_back = || hello.session.as_deref().is_some_and(is_good);
         if admission.takes_newcomers() || comes_back() {
             return Ok(());
         }

@@ -66,6 +66,9 @@ impl MatchmakerService for Service {
             if self.0.context.drain.is_draining() {
                 return Err(Error::Draining);
             }
+            if self.0.store.is_cut_off() {
+                return Err(Error::Away("for too long".to_owned()));
+            }
             Ok(watch::serve(Arc::clone(&self.0), request.into_inner()))
         };
         self.answer("watch_assignments", begun).await

@@ -22,6 +22,8 @@ use crate::{
 
 /// How often the store is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// After so long without the store, gateways are better served by another replica, which may have it.
+const CUT_OFF: Duration = Duration::from_secs(5);
 /// How often it is told that the store is away.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,8 @@ pub(crate) struct Store {
     metrics: Metrics,
     ready: Condition,
     generation: watch::Sender<Option<String>>,
+    /// This replica has had no use of the store for a while.
+    cut_off: watch::Sender<bool>,
     /// The first shard of each pool, and how many the pool has that may hold tickets.
     shards: watch::Sender<BTreeMap<Shard, u32>>,
 }
@@ -45,12 +49,30 @@ impl Store {
     ) -> Self {
         let ready = context.readiness.condition(pool.name(), "waiting for the store");
         let shards = watch::channel(pools.map(|first| (first, 0)).collect()).0;
-        Self { pool, metrics, ready, generation: watch::channel(None).0, shards }
+        Self {
+            pool,
+            metrics,
+            ready,
+            generation: watch::channel(None).0,
+            cut_off: watch::channel(false).0,
+            shards,
+        }
     }
 
     /// The store's generation, once it is known.
     pub(crate) fn generation(&self) -> Option<String> {
         self.generation.borrow().clone()
+    }
+
+    /// Whether this replica has had no use of the store for a while.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        *self.cut_off.borrow()
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn cut_off(&self) {
+        // The sender lives as long as this.
+        let _ = self.cut_off.subscribe().wait_for(|cut_off| *cut_off).await;
     }
 
     /// Changes with the generation.
@@ -145,6 +167,8 @@ impl Store {
                 }
             }
             self.metrics.degraded(away_since.is_some());
+            let cut_off = away_since.is_some_and(|since| since.elapsed() >= CUT_OFF);
+            self.cut_off.send_if_modified(|known| std::mem::replace(known, cut_off) != cut_off);
         }
     }
 

@@ -85,6 +85,7 @@ async fn run(
         biased;
         () = drain => Err(Error::Draining),
         () = gone => Ok(()),
+        () = replica.store.cut_off() => Err(Error::Away("for too long".to_owned())),
         never = watch.trim() => match never {},
         ended = watch.listen(requests) => ended,
         ended = watch.announce() => ended,

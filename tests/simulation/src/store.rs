@@ -300,9 +300,9 @@ impl Pool for Reached {
         asks!(self, wait, |memory| memory.read_members(after, wait))
     }
 
-    async fn choose_home(&self, chat: ChatId, lost: Epoch, relay: &str) -> Result<Home> {
+    async fn choose_home(&self, chat: ChatId, epoch: Epoch, relay: &str) -> Result<Home> {
         let relay = relay.to_owned();
-        asks!(self, NOT, |memory| memory.choose_home(chat, lost, &relay))
+        asks!(self, NOT, |memory| memory.choose_home(chat, epoch, &relay))
     }
 
     async fn home(&self, chat: ChatId) -> Result<Option<Home>> {

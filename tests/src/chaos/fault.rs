@@ -70,17 +70,17 @@ impl Fault {
                 cluster.redis.kill().await;
                 cluster.redis.resume(&[]).await;
             }
-            Self::Reset(link) => link.proxy(links(cluster)).reset(),
+            Self::Reset(link) => link.proxy(cluster.links()).reset(),
             Self::Part(link) => {
                 match link {
                     Link::RelayOf { gateway, .. } => {
                         let gateway = cluster.gateways[gateway].id().expect("it runs");
-                        link.proxy(links(cluster)).part_from(gateway);
+                        link.proxy(cluster.links()).part_from(gateway);
                     }
-                    _ => link.proxy(links(cluster)).part(),
+                    _ => link.proxy(cluster.links()).part(),
                 }
                 sleep(PARTITION).await;
-                link.proxy(links(cluster)).heal();
+                link.proxy(cluster.links()).heal();
             }
         }
     }
@@ -97,10 +97,6 @@ impl Fault {
             Self::Part(link) => format!("part {link} for {PARTITION:?}"),
         }
     }
-}
-
-fn links(cluster: &Cluster) -> &Links {
-    cluster.links.as_ref().expect("a cluster with proxies")
 }
 
 impl Link {

@@ -285,9 +285,12 @@ impl Client {
         }
         let seq = usize::try_from(seq).unwrap_or(usize::MAX);
         if let (Some(_), Some(chat)) = (&self.seat, self.diary.chats.last_mut()) {
-            chat.said.iter_mut().take(seq).rev().take_while(|said| !said.acknowledged).for_each(|said| {
+            let news = chat.said.iter_mut().take(seq).rev().take_while(|said| !said.acknowledged);
+            for said in news {
                 said.acknowledged = true;
-            });
+                let at = u64::try_from(said.at.as_micros()).unwrap_or(u64::MAX);
+                self.status.heard.fetch_max(at, Ordering::Relaxed);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub(super) struct Status {
     pub(super) chatting: AtomicBool,
     /// What it said and nobody acknowledged.
     pub(super) unheard: AtomicUsize,
+    /// When it said what was acknowledged last, in microseconds from the beginning.
+    pub(super) heard: AtomicU64,
 }
 
 /// Strangers who talk, two by two, until they are told to stop.
@@ -70,9 +72,14 @@ impl Crowd {
     /// So many pairs of strangers arrive at these gateways.
     #[must_use]
     pub fn gather(gateways: &[SocketAddr], pairs: u32, seed: u64, pace: &Pace) -> Self {
+        Self::of(gateways, 2 * pairs, seed, pace)
+    }
+
+    /// So many strangers.
+    pub(super) fn of(gateways: &[SocketAddr], strangers: u32, seed: u64, pace: &Pace) -> Self {
         let (phase, start) = (watch::Sender::new(Phase::Talk), Instant::now());
         let mut crowd = Self { start, phase, status: Vec::new(), talking: JoinSet::new() };
-        for number in 0..2 * pairs {
+        for number in 0..strangers {
             let status = Arc::<Status>::default();
             let random = Random::seeded(seed ^ u64::from(number + 1) << 32);
             let leaves = pace.one_in_leaves > 0 && number % pace.one_in_leaves == 0;
@@ -114,6 +121,22 @@ impl Crowd {
         let give_up = Instant::now() + FIND;
         while self.chatting() < self.status.len() {
             assert!(Instant::now() < give_up, "only {} of {} chat", self.chatting(), self.status.len());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until everybody is heard with something that was said from now on.
+    ///
+    /// # Panics
+    /// If somebody isn't.
+    pub async fn goes_on(&self) {
+        let now = self.start.elapsed();
+        let is_heard =
+            |status: &Arc<Status>| Duration::from_micros(status.heard.load(Ordering::Relaxed)) > now;
+        let give_up = Instant::now() + DRAIN;
+        while !self.status.iter().all(is_heard) {
+            let heard = self.status.iter().filter(|status| is_heard(status)).count();
+            assert!(Instant::now() < give_up, "only {heard} of {} are heard", self.status.len());
             sleep(Duration::from_millis(20)).await;
         }
     }

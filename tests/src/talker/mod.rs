@@ -8,6 +8,8 @@ mod client;
 mod crowd;
 mod dial;
 mod seat;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     crowd::{Crowd, Pace},

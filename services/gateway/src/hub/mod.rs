@@ -181,11 +181,13 @@ impl Hub {
     /// What the token says of who says hello, or that it is a new stranger.
     fn known(&self, hello: &Hello) -> Known {
         let token = hello.session.as_deref();
-        let known = token.and_then(|token| token::read_session(&self.context, token));
+        let sections = &self.config.wishes.sections;
+        let known = token.and_then(|token| token::read_session(&self.context, sections, token));
         let new = || Known {
             session: SessionId::new(&self.context.random),
             consent: false,
             memory: Memory::default(),
+            waited: None,
         };
         let known = known.unwrap_or_else(new);
         Known { consent: known.consent || (hello.adult && hello.terms), ..known }
@@ -284,6 +286,11 @@ impl Hub {
 
     fn perform(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, effect: Effect) {
         match effect {
+            Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, .. }) => {
+                let session = Some(token::for_session(&self.context, &inner.session.known()));
+                let frame = ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session };
+                self.send(inner, &frame);
+            }
             Effect::Send(frame) => self.send(inner, &frame),
             Effect::Welcome => self.welcome(inner),
             Effect::Ended { chat, by, reason } => self.ended(inner, chat, by, reason),

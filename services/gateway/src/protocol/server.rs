@@ -28,6 +28,9 @@ pub enum ServerFrame {
         estimate_ms: Option<u64>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         widened: bool,
+        /// A session token that keeps the place over a loss of this gateway.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
     },
     Matched(Box<Matched>),
     Message {
@@ -225,7 +228,13 @@ mod tests {
             r#"{"type":"ended","chat":"c","by":"moderation","reason":"r","session":"s"}"#
         );
         let waiting = |estimate_ms, widened| {
-            json(ServerFrame::Waiting { interests: vec!["tea".into()], patience_ms: 5, estimate_ms, widened })
+            json(ServerFrame::Waiting {
+                interests: vec!["tea".into()],
+                patience_ms: 5,
+                estimate_ms,
+                widened,
+                session: None,
+            })
         };
         assert_eq!(waiting(None, false), r#"{"type":"waiting","interests":["tea"],"patience_ms":5}"#);
         assert_eq!(

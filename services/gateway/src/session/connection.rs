@@ -28,6 +28,7 @@ impl Session {
         self.sent_away = false;
         self.consent |= known.consent;
         self.memory.merge(known.memory);
+        self.waited = self.waited().or(known.waited);
         let mut effects = vec![Effect::Welcome];
         match (&mut self.state, resume) {
             (State::Chatting(chatting), Resume::Chat(rejoin))

@@ -66,7 +66,9 @@ impl Session {
     /// In place of an earlier wish.
     fn wish(&mut self, find: Find, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = self.stop_waiting();
-        effects.push(self.wait(find, env.now_ms, Told::Nothing, 0, env));
+        let (since_unix_ms, forget) = self.since(&find, env);
+        effects.extend(forget);
+        effects.push(self.wait(find, since_unix_ms, Told::Nothing, 0, env));
         effects
     }
 
@@ -75,6 +77,7 @@ impl Session {
             return Err(not_now("in a chat; leave it instead"));
         }
         let mut effects = self.stop_waiting();
+        self.waited = None;
         effects.push(Effect::Send(ServerFrame::Idle));
         Ok(effects)
     }

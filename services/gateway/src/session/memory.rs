@@ -8,6 +8,8 @@ use std::{collections::VecDeque, fmt};
 
 use chassis::id::{Alias, SessionId};
 
+use super::Waited;
+
 /// How many strangers are remembered as met. As many as a ticket may name.
 const MAX_MET: usize = 8;
 /// For how long after the chat, in milliseconds.
@@ -24,6 +26,8 @@ pub struct Known {
     pub consent: bool,
     /// Whom it remembers.
     pub memory: Memory,
+    /// What it waits for, or did when it was lost.
+    pub waited: Option<Waited>,
 }
 
 /// Whom a session remembers.

@@ -14,6 +14,7 @@ mod delivery;
 mod frames;
 mod home;
 mod memory;
+mod place;
 mod relay;
 mod wish;
 
@@ -31,6 +32,7 @@ pub use self::{
     connection::{Resume, banned},
     home::{Departure, Found, Rejoin, Retake},
     memory::{Known, Memory, Met},
+    place::Waited,
     wish::{Enqueued, Place, Told, Wanted},
 };
 use crate::{
@@ -171,6 +173,8 @@ pub struct Session {
     sent_away: bool,
     limits: SessionLimits,
     memory: Memory,
+    /// What it waited for when it was interrupted.
+    waited: Option<Waited>,
     state: State,
     past: Option<Past>,
 }
@@ -263,6 +267,7 @@ impl Session {
             sent_away: false,
             limits,
             memory: Memory::default(),
+            waited: None,
             state: State::Idle,
             past: None,
         }
@@ -293,7 +298,8 @@ impl Session {
     /// What its token is to say.
     #[must_use]
     pub fn known(&self) -> Known {
-        Known { session: self.id, consent: self.consent, memory: self.memory.clone() }
+        let (consent, memory, waited) = (self.consent, self.memory.clone(), self.waited());
+        Known { session: self.id, consent, memory, waited }
     }
 
     /// When [`Session::on_time`] has something to do, if ever.

@@ -229,6 +229,8 @@ impl Waiting {
             // How long others waited for a stranger says nothing about this one.
             estimate_ms: estimate_ms.filter(|_| !matches!(find.aim, Aim::Again { .. })),
             widened: *told == Told::Widened,
+            // The hub's to make.
+            session: None,
         })
     }
 }

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use chassis::grpc::{self, Targets};
 use prost::Message as _;
 use stroll_matchmaker::pool::{Delivery, Destination, Limits, Pairing, Pool as _, Redis, Shard};
-use stroll_proto::v1::{Assignment, EnqueueRequest};
+use stroll_proto::v1::{
+    Assignment, EnqueueRequest, WatchAssignmentsRequest, WatchOpen, watch_assignments_request::Kind as Up,
+};
 use tonic::Code;
 
 use crate::support::{Gateway, Node, RedisServer, Relay, Where, context, ticket, until};
@@ -200,6 +202,34 @@ async fn a_redis_that_comes_back_empty_is_announced_and_pairs_again() {
     for _ in 0..2 {
         watch.assignment(AFTER_A_LOSS.saturating_sub(back.elapsed())).await;
     }
+}
+
+#[tokio::test]
+async fn a_matchmaker_that_is_cut_off_from_redis_sends_its_gateways_to_others() {
+    let context = context();
+    let mut server = RedisServer::start().await;
+    let ([node, _other], _relay) = two(&server).await;
+    let mut watch = Gateway::watch(&context, &node, "gateway-1", "").await;
+    server.kill();
+    let ended = async {
+        loop {
+            if let Err(status) = watch.hear().await {
+                return status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(2 * FIRST, ended).await.expect("the watch ends");
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "the store is away"));
+    let mut client = node.client(&context);
+    let refused = client.watch_assignments(tokio_stream::pending()).await;
+    assert_eq!(refused.err().map(|status| status.code()), Some(Code::Unavailable));
+    server.restart().await;
+    until(AFTER_A_LOSS, "it serves again", async || {
+        let open = WatchOpen { gateway: "gateway-1".to_owned(), after: String::new() };
+        let open = tokio_stream::once(WatchAssignmentsRequest { kind: Some(Up::Open(open)) });
+        client.watch_assignments(open).await.ok().map(|_| ())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -333,7 +333,9 @@ impl Chat {
         }
         self.transcript.trim(now);
         self.transcript.shrink();
-        out.push(Effect::Over(Some(by)));
+        // Where no gateway is left, the chat most likely goes on at another relay.
+        let is_left = by == EndedBy::Away && self.seats.iter().all(|seat| seat.link.is_none());
+        out.push(Effect::Over((!is_left).then_some(by)));
     }
 
     /// How it ended, as a seat is told. A spy's seat can be given up before the chat is over.

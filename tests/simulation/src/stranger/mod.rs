@@ -106,6 +106,8 @@ impl Stranger {
         let until = Instant::now() + pause;
         loop {
             match self.next(until, SILENCE).await {
+                // To what was said when the chat had just ended.
+                Event::Frame(frame) if frame["code"] == "not_now" => {}
                 Event::Frame(frame) => self.out_of_place(&frame),
                 Event::Time => return !self.banned && Instant::now() < self.last_wish,
                 Event::Lost => self.arrive().await,

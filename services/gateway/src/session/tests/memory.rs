@@ -53,7 +53,7 @@ fn what_a_token_remembers_is_taken_over_and_told_in_the_next_one() {
     stage.says(r#"{"type":"leave","block":true}"#);
     stage.session.on_disconnected();
     let elsewhere = Memory::new([Met { stranger: Alias(9), ended_ms: 500 }], [Alias(8)]);
-    let known = Known { session: SessionId([1; 16]), consent: false, memory: elsewhere };
+    let known = Known { session: SessionId([1; 16]), consent: false, memory: elsewhere, waited: None };
     stage.connect_as(known, Resume::No);
     let told = stage.session.known();
     assert_eq!(told.memory.blocked().map(|stranger| stranger.0).collect::<Vec<_>>(), [7, 8]);

@@ -208,6 +208,7 @@ fn waiting_frame() -> Effect {
         patience_ms: 0,
         estimate_ms: None,
         widened: false,
+        session: None,
     })
 }
 

@@ -268,3 +268,41 @@ fn a_leave_that_was_lost_with_the_relay_is_said_again() {
         assert_eq!(stage.session.on_past_relay_lost(&env), [Effect::DropPast], "once");
     }
 }
+
+#[test]
+fn who_waited_keeps_the_place_at_the_next_gateway_and_the_old_ticket_goes() {
+    let (stage, before) = Stage::waiting();
+    let known = stage.session.known();
+    let wish = r#"{"type":"find","mode":"text"}"#;
+    let mut stage = Stage::without_consent();
+    stage.now_ms += 30_000;
+    stage.connect_as(known.clone(), Resume::No);
+    let effects = stage.says(wish);
+    let [Effect::Forget(ticket, Some(_)), Effect::Enqueue(wanted)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((*ticket, wanted.since_unix_ms), (before.ticket, 1_000));
+    stage.says(r#"{"type":"cancel"}"#);
+    assert_eq!(stage.wants(wish).since_unix_ms, 31_000, "it was given up");
+
+    let mut stage = Stage::without_consent();
+    stage.now_ms += 3_600_000;
+    stage.connect_as(known.clone(), Resume::No);
+    assert_eq!(stage.wants(wish).since_unix_ms, 3_001_000, "at most ten minutes");
+
+    let mut stage = Stage::without_consent();
+    stage.now_ms += 30_000;
+    stage.connect_as(known, Resume::No);
+    let other = stage.wants(r#"{"type":"find","mode":"text","section":"night"}"#);
+    assert_eq!(other.since_unix_ms, 31_000, "it is another pool");
+}
+
+#[test]
+fn a_new_socket_at_the_same_gateway_keeps_the_place_too() {
+    let (mut stage, before) = Stage::waiting();
+    stage.now_ms += 5_000;
+    let welcome = Known { waited: None, ..stage.session.known() };
+    let effects = stage.connect_as(welcome, Resume::No);
+    assert!(matches!(&effects[..], [Effect::Forget(ticket, Some(_))] if *ticket == before.ticket));
+    assert_eq!(stage.find().since_unix_ms, 1_000);
+}

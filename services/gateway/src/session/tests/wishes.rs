@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn a_wish_needs_consent_and_nothing_else_is_possible_outside_a_chat() {
     let mut stage = Stage::without_consent();
-    let known = Known { session: SessionId([1; 16]), consent: false, memory: Memory::default() };
+    let known =
+        Known { session: SessionId([1; 16]), consent: false, memory: Memory::default(), waited: None };
     stage.connect_as(known, Resume::No);
     stage.refused(r#"{"type":"find","mode":"text"}"#, Code::ConsentRequired);
     stage.refused(r#"{"type":"message","seq":1,"text":"hi"}"#, Code::NotNow);
@@ -199,7 +200,7 @@ fn a_relay_that_says_nothing_is_given_up() {
 
 fn waiting(interests: &[&str], patience_ms: u64, estimate_ms: Option<u64>, widened: bool) -> Effect {
     let interests = interests.iter().map(|&interest| interest.to_owned()).collect();
-    Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened })
+    Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session: None })
 }
 
 fn estimated() -> Enqueued {

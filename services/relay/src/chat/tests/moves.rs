@@ -84,6 +84,15 @@ fn who_moves_sends_the_other_after_and_the_last_one_takes_the_chat_along() {
 }
 
 #[test]
+fn a_chat_that_no_gateway_holds_any_more_is_given_up_without_a_word() {
+    let mut story = Story::running(2, Mode::Text);
+    story.lose(1);
+    story.lose(2);
+    story.out();
+    assert_eq!(story.wait(GRACE), ["over here"]);
+}
+
+#[test]
 fn a_seat_that_moved_may_come_back_with_a_newer_epoch_and_not_with_an_older_one() {
     let mut story = Story::running(2, Mode::Text);
     story.frame(1, moved()).expect("heard");
