@@ -249,7 +249,7 @@ async fn delivered(browser: &Browser, tabs: &[WindowHandle; 2], said: &[Vec<Stri
         switch(browser, tab).await;
         eventually(&format!("{} messages", said.len()), || async {
             let read = browser.run(words, Vec::new()).await;
-            let read: Vec<String> = serde_json::from_value(read).expect("texts");
+            let read: Vec<String> = serde_json::from_value(read).ok()?;
             assert!(said.starts_with(&read), "{read:?} is not the beginning of {said:?}");
             (read.len() == said.len()).then_some(())
         })

@@ -18,6 +18,7 @@ pub mod percentile;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod redis;
 pub mod report;
 pub mod stranger;

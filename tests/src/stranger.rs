@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::PATIENCE;
+use crate::{PATIENCE, raw::Raw};
 
 /// One connection.
 #[derive(Debug)]
@@ -110,6 +110,12 @@ impl Stranger {
     pub fn lose(self) -> Lost {
         let Self { session, resume, sent, seen, .. } = self;
         Lost { session, resume, sent, seen }
+    }
+
+    /// Down to the bytes. What was read ahead is lost.
+    #[must_use]
+    pub fn into_raw(self) -> Raw {
+        Raw::new(self.socket.into_inner())
     }
 
     /// Sends a frame.

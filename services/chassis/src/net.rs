@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tracing::warn;
 
+/// Connections that wait to be accepted, as tokio has it.
+const BACKLOG: u32 = 1024;
+
 /// Which network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Net {
@@ -38,7 +41,22 @@ impl Net {
             #[cfg(feature = "simulation")]
             Self::Simulated => turmoil::net::TcpListener::bind(address).await.map(Listener::Simulated),
         };
-        bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        bound.map_err(|error| cannot_listen(address, &error))
+    }
+
+    /// The same for connections of many who may not read: the kernel keeps about so many bytes for each that they have not
+    /// taken. It would keep megabytes, and counts them as the process's.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn listen_frugally(self, address: SocketAddr, send_buffer: u32) -> io::Result<Listener> {
+        match self {
+            Self::Host => frugal(address, send_buffer)
+                .map(Listener::Host)
+                .map_err(|error| cannot_listen(address, &error)),
+            #[cfg(feature = "simulation")]
+            Self::Simulated => self.listen(address).await,
+        }
     }
 
     /// Connects to `address`.
@@ -71,6 +89,22 @@ impl Net {
             },
         }
     }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}
+
+/// As tokio binds a listener; accepted sockets have its send buffer.
+fn frugal(address: SocketAddr, send_buffer: u32) -> io::Result<tokio::net::TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(send_buffer)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts connections.

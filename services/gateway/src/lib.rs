@@ -37,6 +37,9 @@ use tracing::info;
 pub use crate::config::{Config, Limits, Origin, Public, Wishes};
 use crate::hub::Hub;
 
+/// What the kernel keeps of what a client has not read, in bytes: as much as four of the longest frames.
+const SEND_BUFFER: u32 = 64 * 1024;
+
 /// A gateway that listens.
 pub struct Gateway {
     context: Context,
@@ -51,7 +54,7 @@ impl Gateway {
     /// # Errors
     /// If the address can't be had.
     pub async fn bind(config: Config, context: &Context) -> anyhow::Result<Self> {
-        let listener = context.net.listen(config.listen).await?;
+        let listener = context.net.listen_frugally(config.listen, SEND_BUFFER).await?;
         let address = listener.address()?;
         let matchmaker = Channel::new(context, config.matchmaker);
         let moderation = Channel::new(context, config.moderation);
