@@ -179,7 +179,7 @@ async fn i3_a_network_that_drops_for_20_s_loses_nothing() {
     let (gateways, entrances) = (cluster.addresses().await, cluster.entrances());
     let mut neighbours = Neighbours::at(gateways[0]).await;
     let [mut one, mut other] = meet([entrances[0], gateways[1]]).await;
-    let network = &cluster.links.as_ref().expect("proxies").gateways[0];
+    let network = &cluster.links().gateways[0];
     one.say("into a tunnel").await;
     other.hears("into a tunnel").await;
     one.is_heard().await;
