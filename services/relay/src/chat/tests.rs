@@ -69,12 +69,12 @@ impl Story {
 
     fn attach_with(&mut self, seat: u8, handle: u64, epoch: u64, received: u64) -> Result<(), RefusedReason> {
         let arrival = self.arrival(seat, handle, epoch);
-        let attached = self.come(Arrival { received: Some(received), ..arrival });
+        let attached = self.come(&Arrival { received: Some(received), ..arrival });
         attached.map(|_| ()).map_err(|refused| refused.reason())
     }
 
-    fn come(&mut self, arrival: Arrival) -> Result<Option<Link>, Refused> {
-        self.chat.on_attach(self.now, &arrival, &mut self.out)
+    fn come(&mut self, arrival: &Arrival) -> Result<Option<Link>, Refused> {
+        self.chat.on_attach(self.now, arrival, &mut self.out)
     }
 
     /// To a chat that has begun, by a gateway that knows no numbers.

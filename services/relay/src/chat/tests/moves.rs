@@ -22,11 +22,11 @@ fn moved() -> FromGateway {
 fn a_chat_that_has_begun_elsewhere_goes_on_with_the_first_and_waits_for_the_other_as_for_one_who_is_away() {
     let mut story = Story::new();
     let first = Arrival { received: Some(7), confirmed: Some(3), ..story.late(1, 2) };
-    story.come(first).expect("a seat");
+    story.come(&first).expect("a seat");
     assert_eq!(story.out(), ["1: started", "1: 2 away", "1: resumed 3"]);
     assert_eq!(story.frame(1, say(4, "nobody there")), Err(Ignored::NobodyThere));
     assert_eq!(story.wait(GRACE - 1), NOTHING);
-    story.come(story.late(2, 2)).expect("a seat");
+    story.come(&story.late(2, 2)).expect("a seat");
     assert_eq!(story.out(), ["2: started", "1: 2 back", "1: resumed 3", "2: resumed 7"]);
     story.frame(1, say(4, "here")).expect("passed on");
     assert_eq!(story.out(), ["inspect 1#4 here", "2: 1#4 here"]);
@@ -35,7 +35,7 @@ fn a_chat_that_has_begun_elsewhere_goes_on_with_the_first_and_waits_for_the_othe
 #[test]
 fn who_never_comes_to_the_new_relay_ends_the_chat_after_the_grace_time() {
     let mut story = Story::new();
-    story.come(story.late(1, 2)).expect("a seat");
+    story.come(&story.late(1, 2)).expect("a seat");
     story.out();
     assert_eq!(story.wait(GRACE), ["1: ended AWAY", "over AWAY"]);
 }
@@ -45,7 +45,7 @@ fn one_who_waited_for_the_chat_to_begin_finds_that_it_has() {
     let mut story = Story::new();
     story.attach_with(1, 1, 2, 0).expect("a seat");
     assert_eq!(story.out(), NOTHING);
-    story.come(Arrival { received: Some(0), confirmed: Some(0), ..story.late(2, 2) }).expect("a seat");
+    story.come(&Arrival { received: Some(0), confirmed: Some(0), ..story.late(2, 2) }).expect("a seat");
     assert_eq!(
         story.out(),
         ["1: started", "1: 2 away", "2: started", "1: 2 back", "1: resumed 0", "2: resumed 0"]
@@ -55,15 +55,15 @@ fn one_who_waited_for_the_chat_to_begin_finds_that_it_has() {
 #[test]
 fn numbers_come_from_whoever_knows_them() {
     let mut story = Story::new();
-    story.come(story.late(1, 2)).expect("a seat");
+    story.come(&story.late(1, 2)).expect("a seat");
     assert_eq!(numbers(&mut story, 1), (None, None), "nobody knows");
     let knowing = Arrival { received: Some(5), confirmed: Some(9), ..story.late(2, 2) };
-    story.come(knowing).expect("a seat");
+    story.come(&knowing).expect("a seat");
     assert_eq!(numbers(&mut story, 1), (Some(5), Some(9)), "the stranger's gateway does");
 
     let mut story = Story::new();
-    story.come(story.late(1, 2)).expect("a seat");
-    story.come(story.late(2, 2)).expect("a seat");
+    story.come(&story.late(1, 2)).expect("a seat");
+    story.come(&story.late(2, 2)).expect("a seat");
     story.out();
     story.frame(1, FromGateway::Confirmed(4)).expect("counted");
     story.frame(1, FromGateway::Confirmed(2)).expect("counted");
@@ -97,9 +97,9 @@ fn a_seat_that_moved_may_come_back_with_a_newer_epoch_and_not_with_an_older_one(
     let mut story = Story::running(2, Mode::Text);
     story.frame(1, moved()).expect("heard");
     story.out();
-    story.come(story.late(1, 3)).expect("a seat");
+    story.come(&story.late(1, 3)).expect("a seat");
     assert_eq!(story.out(), ["1: started", "2: 1 back", "2: resumed 0", "1: resumed 0"]);
-    let refused = story.come(story.late(2, 1)).expect_err("it has a newer home");
+    let refused = story.come(&story.late(2, 1)).expect_err("it has a newer home");
     assert_eq!((refused.reason(), refused.ended), (RefusedReason::Gone, None));
 }
 
@@ -107,12 +107,12 @@ fn a_seat_that_moved_may_come_back_with_a_newer_epoch_and_not_with_an_older_one(
 fn the_seat_is_the_gateways_that_the_client_came_to_last_and_not_that_came_here_last() {
     let mut story = Story::running(2, Mode::Text);
     let latest = Arrival { turn: 2, link: link(9), ..story.late(1, 1) };
-    assert_eq!(story.come(latest), Ok(Some(link(1))));
+    assert_eq!(story.come(&latest), Ok(Some(link(1))));
     let late = Arrival { turn: 1, link: link(8), ..story.late(1, 2) };
-    let refused = story.come(late).expect_err("the client has gone on");
+    let refused = story.come(&late).expect_err("the client has gone on");
     assert_eq!(refused.reason(), RefusedReason::Replaced);
     let again = Arrival { turn: 2, link: link(10), ..story.late(1, 1) };
-    assert_eq!(story.come(again), Ok(Some(link(9))), "by a new stream of the same");
+    assert_eq!(story.come(&again), Ok(Some(link(9))), "by a new stream of the same");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn who_comes_too_late_is_told_how_it_ended() {
         let mut story = Story::running(2, Mode::Text);
         end(&mut story);
         for (seat, expected) in (1..).zip(told) {
-            let refused = story.come(story.late(seat, 1)).expect_err("it is over");
+            let refused = story.come(&story.late(seat, 1)).expect_err("it is over");
             let Some(Ended { reason, .. }) = &refused.ended else { panic!("{what}: seat {seat}") };
             let by = refused.ended.as_ref().map_or(EndedBy::Unspecified, Ended::by);
             assert_eq!(format!("{} {reason}", name(by)).trim_end(), expected, "{what}, seat {seat}");
