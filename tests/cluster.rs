@@ -205,3 +205,30 @@ async fn a_matchmaker_that_stands_still_for_a_while_does_no_harm() {
         two.hears("hello").await;
     }
 }
+
+#[tokio::test]
+async fn i5_a_chat_that_ended_meanwhile_can_still_be_blocked_at_another_gateway() {
+    let cluster = Cluster::start().await;
+    let gateways = cluster.addresses().await;
+    let [one, mut two] = meet(gateways).await;
+    let lost = one.lose();
+    assert_eq!(two.expect("stranger").await["state"], "away");
+    two.leave_with(json!({})).await;
+    let mut one = lost.come_back(gateways[1]).await;
+    assert_eq!(one.expect("ended").await["by"], "stranger");
+    assert_eq!(one.leave_with(json!({"block": true})).await["by"], "you");
+    // Who was met lately is met again after half a second, unless blocked.
+    two.find_with(json!({"interests": ["tea"], "patience_ms": 600})).await;
+    assert_eq!(two.expect("waiting").await["widened"], json!(true));
+    one.find().await;
+    let mut chats = Vec::new();
+    for _ in 0..2 {
+        let mut other = Stranger::arrive(gateways[0]).await;
+        other.find().await;
+        chats.push(other.expect("matched").await["chat"].clone());
+        other.leave_with(json!({})).await;
+    }
+    for stranger in [&mut one, &mut two] {
+        assert!(chats.contains(&stranger.expect("matched").await["chat"]));
+    }
+}
