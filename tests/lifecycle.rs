@@ -55,12 +55,13 @@ async fn a_draining_gateway_sends_everybody_elsewhere_and_ends_when_they_have_go
     };
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
     assert_eq!(http::get(single.gateway, "/", &[]).await.expect("the page").status, 200);
-    for stranger in [&mut one, &mut two, &mut idle, &mut waiting] {
-        let going = stranger.expect("going_away").await;
-        assert!(going["reconnect_after_ms"].as_u64().is_some_and(|after| after <= 1_000), "{going}");
-    }
-    waiting.send(wish(json!({}))).await;
-    waiting.refused("unavailable").await;
+    // Each at its own moment.
+    let crossing = async {
+        is_sent_away(&mut waiting).await;
+        waiting.send(wish(json!({}))).await;
+        waiting.refused("unavailable").await;
+    };
+    tokio::join!(is_sent_away(&mut one), is_sent_away(&mut two), is_sent_away(&mut idle), crossing);
     one.say("one more thing").await;
     two.hears("one more thing").await;
     two.leave_with(json!({})).await;
@@ -69,6 +70,11 @@ async fn a_draining_gateway_sends_everybody_elsewhere_and_ends_when_they_have_go
     assert_eq!(status.code(), Some(0), "{:#?}", single.process.log());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(12), "nobody was left, but it took {took:?}");
+}
+
+async fn is_sent_away(stranger: &mut Stranger) {
+    let going = stranger.expect("going_away").await;
+    assert!(going["reconnect_after_ms"].as_u64().is_some_and(|after| after <= 1_000), "{going}");
 }
 
 #[tokio::test]
