@@ -150,7 +150,8 @@ fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mu
 /// Two who could meet each other never wait side by side for long, but for the time after a fault.
 fn judge_waits(waits: &[Wait], plan: &Plan, found: &mut Vec<String>) {
     let slowest = plan.latency.end * 8;
-    let waits: Vec<_> = waits.iter().filter(|wait| !plan.hides(wait.stranger, wait.from, wait.until)).collect();
+    let waits: Vec<_> =
+        waits.iter().filter(|wait| !plan.hides(wait.stranger, wait.from, wait.until)).collect();
     for (number, one) in waits.iter().enumerate() {
         for other in waits[number + 1..].iter().filter(|other| other.stranger != one.stranger) {
             let from = one.from.max(other.from).max(one.anybody).max(other.anybody);
