@@ -19,6 +19,10 @@ use stroll_tests::{
 };
 use tokio::time::{Duration, Instant};
 
+/// How long 99 of 100 pairs have to wait at most, back-off of the clients included.
+const PAUSES: [(&str, Duration); 2] =
+    [("kill relay", Duration::from_secs(2)), ("kill gateway", Duration::from_secs(3))];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i3_no_message_is_lost_and_no_chat_ends_whatever_breaks() {
     let plan = Plan::from_environment();
@@ -40,7 +44,8 @@ async fn i3_no_message_is_lost_and_no_chat_ends_whatever_breaks() {
     let used = Usage::of_machine().percent_since(&before);
     let stalled: Duration = watching.join_all().await.concat().iter().map(|(from, to)| *to - *from).sum();
     let verdict = judge(&diaries, last);
-    let mut table = format!("{plan:?}\n\n{verdict}\n{}\n", Pauses::new(&verdict.pairs, &marks));
+    let pauses = Pauses::new(&verdict.pairs, &marks);
+    let mut table = format!("{plan:?}\n\n{verdict}\n{pauses}\n");
     let _ = writeln!(
         table,
         "faults {}, machine {used} % busy, the test itself stalled for {stalled:.1?}",
@@ -54,6 +59,13 @@ async fn i3_no_message_is_lost_and_no_chat_ends_whatever_breaks() {
     }
     assert!(verdict.shown > 0 && verdict.pairs.len() >= plan.pairs as usize, "they talked");
     assert!(verdict.is_good(), "with {plan:?}:\n{verdict}");
+    // Where the test itself did not get to run for a twentieth of the time, a time says little.
+    if stalled * 20 < plan.duration {
+        for (what, longest) in PAUSES {
+            let pause = pauses.after(what).map_or(Duration::ZERO, |group| group.percentile(990));
+            assert!(pause <= longest, "{pause:?} after {what}, with {plan:?}");
+        }
+    }
 }
 
 async fn start() -> Cluster {

@@ -355,16 +355,18 @@ impl Client {
     // Its sockets.
 
     async fn dialled(&mut self, dialled: Dialled) {
-        self.dial = None;
         let Welcome { socket, tokens, session } = match dialled {
             Dialled::Welcome(welcome) => *welcome,
             Dialled::Failed(why) => {
+                self.dial = None;
                 self.diary.refusals.push(format!("handshake: {why}"));
                 self.failed += 1;
                 return self.dial_after(delay_of(self.failed, &self.random));
             }
         };
+        // Still under way, so that the old socket's end is no surprise.
         self.hear_the_rest().await;
+        self.dial = None;
         if self.seat.is_some() && tokens.resume.is_none() {
             // A chat began meanwhile, of which that gateway does not know. Newer tokens of the same chat or session matter less.
             self.dial = Some(dial(Duration::ZERO, self.gateways[self.gateway], self.tokens.clone()));

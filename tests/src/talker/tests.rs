@@ -199,6 +199,24 @@ async fn what_came_last_at_the_old_socket_is_not_missed_when_the_new_one_is_ther
 }
 
 #[tokio::test]
+async fn an_old_socket_that_is_closed_because_of_the_new_one_is_no_loss() {
+    let [(one, at_one), (two, at_two)] = [listen().await, listen().await];
+    let crowd = crowd(&[at_one, at_two]);
+    let mut old = Gateway::begin(&one).await;
+    old.hears(1).await;
+    old.send(json!({"type": "going_away", "reconnect_after_ms": 0})).await;
+    let (mut new, _) = Gateway::accept(&two).await;
+    let close = CloseFrame { code: 4004.into(), reason: "".into() };
+    old.0.send(Message::Close(Some(close))).await.expect("an open socket");
+    new.send(json!({"type": "welcome", "session": "s2"})).await;
+    new.send(json!({"type": "resumed", "chat": "c", "received": 0})).await;
+    new.hears(1).await;
+    let diary = new.end(crowd, 1).await;
+    assert!(diary.closes.iter().all(|close| close.hidden) && diary.oddities.is_empty(), "{diary:?}");
+    assert_eq!(diary.chats[0].resumed, 1, "it does not come back once more");
+}
+
+#[tokio::test]
 async fn a_close_code_says_when_to_come_back() {
     let (gateways, address) = listen().await;
     let crowd = crowd(&[address]);
