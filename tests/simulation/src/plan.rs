@@ -130,7 +130,11 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let random = Random::seeded(seed);
         let strangers = 2 * usize(3 + random.below(3));
-        let faults = if random.below(10) == 0 { 0 } else { 1 + random.below(5) };
+        let faults = match random.below(10) {
+            0 => 0,
+            1 | 2 => 6 + random.below(7),
+            _ => 1 + random.below(5),
+        };
         let slowest = [2, 5, 20, 60][usize(random.below(4))];
         let mut faults: Vec<_> = (0..faults).map(|_| happening(&random, strangers)).collect();
         faults.sort_by_key(|happening| happening.at);
@@ -155,7 +159,10 @@ impl Plan {
     /// Whether somebody may be unreachable at this time without its gateway's knowing.
     pub fn hides_somebody(&self, at: Duration) -> bool {
         let hides = |fault| {
-            let kills = matches!(fault, Fault::Kill(Host::Gateway(_)) | Fault::Disconnect(_));
+            let kills = matches!(
+                fault,
+                Fault::Kill(Host::Gateway(_)) | Fault::Drain(Host::Gateway(_)) | Fault::Disconnect(_)
+            );
             kills || home_of(fault).is_some()
         };
         let before = |happening: &Happening| {

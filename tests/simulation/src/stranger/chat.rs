@@ -35,8 +35,6 @@ pub struct Chat {
     say_at: Instant,
     /// When what was refused is said again.
     repeat_at: Option<Instant>,
-    /// When this connection is to be left for another.
-    move_at: Option<Instant>,
     leaving: Option<Leaving>,
 }
 
@@ -56,7 +54,6 @@ impl Chat {
             attached: true,
             say_at,
             repeat_at: None,
-            move_at: None,
             leaving: None,
         }
     }
@@ -66,7 +63,6 @@ impl Chat {
         self.attached = false;
         self.handed = None;
         self.repeat_at = None;
-        self.move_at = None;
     }
 
     fn heard_up_to(&mut self, seq: u64) {
@@ -79,7 +75,7 @@ impl Chat {
     fn next_act(&self, turn: &Turn) -> Instant {
         let far = Instant::now() + SILENCE;
         let may_say = self.attached && self.said < turn.says && self.leaving.is_none();
-        let acts = [may_say.then_some(self.say_at), self.repeat_at, self.move_at];
+        let acts = [may_say.then_some(self.say_at), self.repeat_at];
         acts.into_iter().flatten().min().unwrap_or(far)
     }
 
@@ -115,10 +111,6 @@ impl Stranger {
         let pause = self.random.duration(turn.every.clone());
         let (number, now) = (self.number, Instant::now());
         let Some(chat) = &mut self.chat else { return };
-        if chat.move_at.is_some_and(|at| at <= now) {
-            // The old connection is dropped for the new one.
-            return self.arrive().await;
-        }
         if chat.repeat_at.is_some_and(|at| at <= now) {
             chat.repeat_at = None;
             return self.repeat().await;
@@ -186,10 +178,6 @@ impl Stranger {
                 self.repeat().await;
             }
             "stranger" => chat.other_is_away = frame["state"] == "away",
-            "going_away" => {
-                let after = frame["reconnect_after_ms"].as_u64().unwrap_or_default();
-                chat.move_at = Some(Instant::now() + Duration::from_millis(after));
-            }
             "ended" if of_this_chat => {
                 if let Some(session) = frame["session"].as_str() {
                     self.session = Some(session.to_owned());

@@ -46,6 +46,8 @@ pub struct Stranger {
     chat: Option<Chat>,
     /// Told when the connection is to be lost.
     cut: Rc<Notify>,
+    /// When this connection is to be left for another, because its gateway goes away.
+    move_at: Option<Instant>,
     /// When no further wish is made, by the clock of its machine.
     last_wish: Instant,
     banned: bool,
@@ -62,7 +64,7 @@ enum Event {
     Frame(Value),
     /// The time is over.
     Time,
-    /// The connection is gone. There is none any more.
+    /// The connection is gone, or is to be left for another.
     Lost,
 }
 
@@ -78,6 +80,7 @@ impl Stranger {
             session: None,
             chat: None,
             cut,
+            move_at: None,
             last_wish: Instant::now() + plan.last_wish.saturating_sub(trace::now()),
             banned: false,
         }
@@ -184,6 +187,7 @@ impl Stranger {
             let hello = self.hello();
             socket.send(&hello).await;
             self.socket = Some(socket);
+            self.move_at = None;
             match self.next(Instant::now() + WELCOME, WELCOME).await {
                 Event::Frame(frame) if kind(&frame) == "welcome" => {
                     self.session = frame["session"].as_str().map(str::to_owned);
@@ -222,10 +226,13 @@ impl Stranger {
         loop {
             let Some(socket) = &mut self.socket else { return Event::Lost };
             let silent = socket.last_heard + silence;
+            let moves = self.move_at.unwrap_or(silent + silence);
             let heard = tokio::select! {
                 biased;
                 () = self.cut.notified() => Heard::Lost(None),
                 heard = socket.hear() => heard,
+                // The old connection is kept until there is a new one.
+                () = sleep_until(moves) => return Event::Lost,
                 () = sleep_until(until) => return Event::Time,
                 () = sleep_until(silent) => {
                     trace::event(self, format_args!("hears nothing any more"));
@@ -235,7 +242,12 @@ impl Stranger {
             match heard {
                 Heard::Frame(frame) => {
                     trace::event(self, format_args!("< {}", readable(&frame)));
-                    return Event::Frame(frame);
+                    if kind(&frame) == "going_away" {
+                        let after = frame["reconnect_after_ms"].as_u64().unwrap_or_default();
+                        self.move_at = Some(Instant::now() + Duration::from_millis(after));
+                    } else {
+                        return Event::Frame(frame);
+                    }
                 }
                 Heard::Ping => {}
                 Heard::Lost(code) => {
