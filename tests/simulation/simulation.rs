@@ -85,5 +85,8 @@ fn a_seed_gives_the_same_run_each_time() {
         let [one, other] = [run(&[seed]), run(&[seed])];
         assert!(one.0.contains("\ntrace of "), "{}", one.0);
         assert_eq!(one, other, "seed {seed}");
+        let (traced, _) = run(&[seed, "--trace"]);
+        let end = one.0.find("\ntrace of ").expect("a digest");
+        assert!(traced.ends_with(&one.0[end..]), "seed {seed} runs another way when it is traced");
     }
 }

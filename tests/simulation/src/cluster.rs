@@ -5,7 +5,7 @@ use std::{cell::Cell, num::NonZeroU32, rc::Rc, time::Duration};
 use chassis::{Clock, Context, Drain, Random, Readiness, Secret, Tasks, net::Net};
 use gateway::Gateway;
 use matchmaker::{Matching, Matchmaker};
-use relay::{Chats, Relay};
+use relay::{Chats, Relay, Unmoderated};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
@@ -32,6 +32,7 @@ type Ended = Result<(), Box<dyn std::error::Error>>;
 pub struct Cluster {
     seed: u64,
     skew_ms: u64,
+    unmoderated: Unmoderated,
     pub store: Outside,
     durable: Durable,
 }
@@ -39,7 +40,9 @@ pub struct Cluster {
 impl Cluster {
     /// For this plan.
     pub fn new(plan: &Plan, store: Outside) -> Self {
-        Self { seed: plan.seed, skew_ms: plan.skew_ms, store, durable: Durable::default() }
+        let unmoderated = if plan.holds { Unmoderated::Hold } else { Unmoderated::Pass };
+        let Plan { seed, skew_ms, .. } = *plan;
+        Self { seed, skew_ms, unmoderated, store, durable: Durable::default() }
     }
 
     /// What a process is handed at its nth start.
@@ -61,7 +64,7 @@ impl Cluster {
     async fn run(&self, host: Host, context: &Context) -> Ended {
         match host {
             Host::Gateway(_) => Gateway::bind(gateway_config(), context).await?.serve().await?,
-            Host::Relay(number) => Relay::bind(relay_config(number), context).await?.serve().await?,
+            Host::Relay(number) => Relay::bind(self.relay_config(number), context).await?.serve().await?,
             Host::Matchmaker(number) => {
                 let pool = self.store.pool(number, Random::seeded(context.random.below(u64::MAX)));
                 Matchmaker::bind_with_pool(matchmaker_config(), pool, context).await?.serve().await?;
@@ -73,6 +76,17 @@ impl Cluster {
             Host::Home(_) => {}
         }
         Ok(())
+    }
+
+    fn relay_config(&self, number: usize) -> relay::Config {
+        relay::Config {
+            listen: any(RELAY_PORT),
+            advertise: Some(format!("http://{}:{RELAY_PORT}", Host::Relay(number))),
+            zone: String::new(),
+            matchmaker: matchmakers(),
+            moderation: moderators(),
+            chats: Chats { unmoderated: self.unmoderated, ..Chats::default() },
+        }
     }
 }
 
@@ -156,17 +170,6 @@ fn matchmaker_config() -> matchmaker::Config {
         moderation: Some(moderators()),
         matching: Matching { shards: NonZeroU32::new(2).expect("not zero"), ..Matching::default() },
         ..matchmaker::Config::default()
-    }
-}
-
-fn relay_config(number: usize) -> relay::Config {
-    relay::Config {
-        listen: any(RELAY_PORT),
-        advertise: Some(format!("http://{}:{RELAY_PORT}", Host::Relay(number))),
-        zone: String::new(),
-        matchmaker: matchmakers(),
-        moderation: moderators(),
-        chats: Chats::default(),
     }
 }
 

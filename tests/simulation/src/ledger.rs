@@ -15,6 +15,8 @@ use crate::{
 /// A ticket is paired within this time of a compatible one being in its pool, give or take what the network takes (I4). Those
 /// who just met wait half a second longer.
 const PAIRED_WITHIN: Duration = Duration::from_millis(2_500);
+/// Everybody hears of a ban within this time.
+const BANNED_WITHIN: Duration = Duration::from_millis(1_200);
 /// How long after a fault that may still take longer: a lease, and finding out.
 const SHADOW: Duration = Duration::from_secs(8);
 
@@ -43,6 +45,15 @@ pub struct Side {
     pub shown: u64,
     /// Whether this one left, and not before both had heard everything.
     pub left: Option<Leaving>,
+    /// Whether this one was rude.
+    pub rude: bool,
+}
+
+impl Side {
+    /// Whether it was left here, or ended for what was said.
+    fn is_over(&self) -> bool {
+        self.left.is_some() || self.ended.as_ref().is_some_and(|(_, by)| by == "moderation")
+    }
 }
 
 /// How somebody leaves.
@@ -92,6 +103,7 @@ pub fn waited(wait: Wait) {
 pub fn judge(plan: &Plan) -> (String, Vec<String>) {
     LEDGER.with_borrow_mut(|ledger| {
         let mut found = std::mem::take(&mut ledger.violations);
+        judge_bans(&ledger.chats, plan, &mut found);
         for (chat, sides) in &ledger.chats {
             judge_chat(chat, sides, plan, &mut found);
         }
@@ -137,7 +149,9 @@ fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mu
             None => wrong("it never ended".to_owned()),
             Some((_, by)) if by == "stranger" && others.left.is_some() => {}
             // Who leaves just when the way to the relay breaks may not be heard, and is away then.
-            Some((_, by)) if by == "away" && others.left.is_some() && !plan.faults.is_empty() => {}
+            Some((_, by)) if by == "away" && others.is_over() && !plan.faults.is_empty() => {}
+            Some((_, by)) if by == "moderation" && sides.keys().any(|one| plan.is_rude(*one)) => {}
+            Some((_, by)) if by == "banned" && mine.rude => {}
             Some((_, by)) if by == "you" && mine.left.is_some() => {}
             Some((_, by)) => wrong(format!("nobody left, and it ended by {by}")),
         }
@@ -146,6 +160,25 @@ fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mu
     let walked_out = [one, other].iter().any(|side| side.left == Some(Leaving::WalksOut));
     if finished && !walked_out && (one.shown, other.shown) != (other.said, one.said) {
         wrong("I3: not everything was shown".to_owned());
+    }
+}
+
+/// The third chat that is ended for what somebody said is that one's last (I5).
+fn judge_bans(chats: &BTreeMap<String, BTreeMap<usize, Side>>, plan: &Plan, found: &mut Vec<String>) {
+    for stranger in (0..plan.strangers.len()).filter(|stranger| plan.is_rude(*stranger)) {
+        let sides = || chats.values().filter_map(|sides| sides.get(&stranger));
+        let mut offences: Vec<_> = sides()
+            .filter(|side| side.rude)
+            .filter_map(|side| side.ended.as_ref().filter(|(_, by)| by == "moderation"))
+            .map(|(at, _)| *at)
+            .collect();
+        offences.sort_unstable();
+        // One that moderation never heard counts for nothing, and replicas count for themselves.
+        let Some(banned) = offences.get(2).filter(|_| plan.faults.is_empty()) else { continue };
+        for side in sides().filter(|side| side.began > *banned + BANNED_WITHIN) {
+            found
+                .push(format!("I5: stranger {stranger} was banned at {banned:?} and paired again: {side:?}"));
+        }
     }
 }
 

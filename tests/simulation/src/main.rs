@@ -25,6 +25,9 @@ use parking_lot::Mutex;
 use plan::Plan;
 use rand::{SeedableRng as _, rngs::StdRng};
 
+/// Bytes of the simulation's stack.
+const STACK: usize = 16 * 1024 * 1024;
+
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
@@ -35,21 +38,36 @@ fn main() -> ExitCode {
     if options.iter().any(|option| option == "--calm") {
         plan = plan.calm();
     }
-    mad_turmoil::rand::set_rng(StdRng::seed_from_u64(seed));
-    let clocks = mad_turmoil::time::SimClocksGuard::init();
-    if options.iter().any(|option| option == "--trace") {
-        trace_everything();
+    let traces = options.iter().any(|option| option == "--trace");
+    if traces {
+        log_everything();
     }
     std::panic::set_hook(Box::new(|panic| PANICS.lock().push(panic.to_string())));
     print!("{plan}");
-    run::run(&plan);
+    // After everything that takes randomness of its own, and in a thread that has taken none.
+    mad_turmoil::rand::set_rng(StdRng::seed_from_u64(seed));
+    let clocks = mad_turmoil::time::SimClocksGuard::init();
+    let simulation = std::thread::Builder::new().name("simulation".to_owned()).stack_size(STACK);
+    let simulation = simulation.spawn(move || simulate(&plan, traces)).expect("a thread");
+    let ended = simulation.join();
     drop(clocks);
-    tell(&plan)
+    ended.unwrap_or_else(|_| {
+        println!("VIOLATION the simulation panicked: {:?}", PANICS.lock());
+        ExitCode::FAILURE
+    })
 }
 
-fn trace_everything() {
+fn simulate(plan: &Plan, traces: bool) -> ExitCode {
+    if traces {
+        trace::print();
+    }
+    run::run(plan);
+    tell(plan)
+}
+
+/// What the services log, between the lines of the trace.
+fn log_everything() {
     use tracing_subscriber::EnvFilter;
-    trace::print();
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info,turmoil=warn".to_owned());
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false).without_time().init();
 }

@@ -108,6 +108,8 @@ pub struct Turn {
     pub every: Range<Duration>,
     /// Leaves after this many of its own messages, whatever is still on its way.
     pub walks_out_after: Option<u64>,
+    /// Says something rude as its message of this number.
+    pub rude_at: Option<u64>,
 }
 
 /// A run.
@@ -120,6 +122,8 @@ pub struct Plan {
     pub latency: Range<Duration>,
     /// By how much each machine's clock is wrong, in milliseconds, by the order of its first start; a restarted process has another one.
     pub skew_ms: u64,
+    /// Whether relays withhold what was not inspected.
+    pub holds: bool,
     pub faults: Vec<Happening>,
     pub last_wish: Duration,
     pub limit: Duration,
@@ -140,9 +144,10 @@ impl Plan {
         faults.sort_by_key(|happening| happening.at);
         Self {
             seed,
-            strangers: (0..strangers).map(|_| turns(&random)).collect(),
+            strangers: (0..strangers).map(|_| turns(&random, random.below(12) == 0)).collect(),
             latency: Duration::from_millis(1)..Duration::from_millis(slowest),
-            skew_ms: [0, 0, 50, 2_000][usize(random.below(4))],
+            skew_ms: [0, 0, 50, 2_000, 10_000][usize(random.below(5))],
+            holds: random.below(3) == 0,
             faults,
             last_wish: LAST_WISH,
             limit: LIMIT,
@@ -154,6 +159,11 @@ impl Plan {
         let hides = |fault| fault == Fault::Disconnect(stranger) || home_of(fault) == Some(home(stranger));
         let meets = |happening: &Happening| happening.at <= until && happening.at + happening.lasts >= from;
         self.faults.iter().any(|happening| hides(happening.fault) && meets(happening))
+    }
+
+    /// Whether this stranger says rude things.
+    pub fn is_rude(&self, stranger: usize) -> bool {
+        self.strangers[stranger].iter().any(|turn| turn.rude_at.is_some())
     }
 
     /// Whether somebody may be unreachable at this time without its gateway's knowing.
@@ -181,11 +191,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} strangers, packets take {:?}, clocks are wrong by up to {} ms",
+            "seed {}: {} strangers, packets take {:?}, clocks are wrong by up to {} ms, what is not inspected {}",
             self.seed,
             self.strangers.len(),
             self.latency,
-            self.skew_ms
+            self.skew_ms,
+            if self.holds { "waits" } else { "passes" },
         )?;
         self.faults.iter().try_for_each(|happening| writeln!(f, "  {happening}"))
     }
@@ -210,11 +221,11 @@ fn home_of(fault: Fault) -> Option<Host> {
     }
 }
 
-fn turns(random: &Random) -> Vec<Turn> {
-    (0..4).map(|_| turn(random)).collect()
+fn turns(random: &Random, is_rude: bool) -> Vec<Turn> {
+    (0..4).map(|_| turn(random, is_rude)).collect()
 }
 
-fn turn(random: &Random) -> Turn {
+fn turn(random: &Random, is_rude: bool) -> Turn {
     let says = 4 + random.below(16);
     let fastest = Duration::from_millis(50 + random.below(600));
     let interests = match random.below(4) {
@@ -228,6 +239,7 @@ fn turn(random: &Random) -> Turn {
         says,
         every: fastest..fastest * 3,
         walks_out_after: (random.below(4) == 0).then(|| random.below(says)),
+        rude_at: is_rude.then(|| 1 + random.below(says)),
     }
 }
 

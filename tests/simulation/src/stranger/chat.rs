@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{ANSWER, Event, SILENCE, Stranger, kind, readable};
 use crate::{
     ledger::{self, Leaving},
+    moderation::RUDE,
     plan::Turn,
     trace,
 };
@@ -120,11 +121,16 @@ impl Stranger {
         }
         chat.say_at = now + pause;
         chat.said += 1;
-        let end = if chat.said == turn.says { LAST } else { "more" };
+        let is_rude = turn.rude_at == Some(chat.said);
+        let end = match chat.said == turn.says {
+            _ if is_rude => RUDE,
+            true => LAST,
+            false => "more",
+        };
         let text = format!("{number} {} {} {end}", chat.id, chat.said);
         let message = json!({"type": "message", "seq": chat.said, "text": text});
         chat.unheard.push_back((chat.said, text));
-        ledger::tell(&chat.id, number, |side| side.said += 1);
+        ledger::tell(&chat.id, number, |side| (side.said, side.rude) = (side.said + 1, side.rude || is_rude));
         self.send(message).await;
     }
 
@@ -177,6 +183,7 @@ impl Stranger {
                 }
                 self.repeat().await;
             }
+            "notice" => {}
             "stranger" => chat.other_is_away = frame["state"] == "away",
             "ended" if of_this_chat => {
                 if let Some(session) = frame["session"].as_str() {

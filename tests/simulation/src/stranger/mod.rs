@@ -110,6 +110,9 @@ impl Stranger {
                 Event::Time => return !self.banned && Instant::now() < self.last_wish,
                 Event::Lost => self.arrive().await,
             }
+            if self.banned {
+                return false;
+            }
         }
     }
 
@@ -193,7 +196,6 @@ impl Stranger {
                     self.session = frame["session"].as_str().map(str::to_owned);
                     return;
                 }
-                Event::Frame(frame) if frame["code"] == "banned" => self.banned = true,
                 Event::Frame(frame) => {
                     ledger::violation(self, format_args!("hello was answered by {frame}"));
                 }
@@ -245,6 +247,9 @@ impl Stranger {
                     if kind(&frame) == "going_away" {
                         let after = frame["reconnect_after_ms"].as_u64().unwrap_or_default();
                         self.move_at = Some(Instant::now() + Duration::from_millis(after));
+                    } else if frame["code"] == "banned" {
+                        self.banned = true;
+                        return Event::Lost;
                     } else {
                         return Event::Frame(frame);
                     }
