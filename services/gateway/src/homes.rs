@@ -146,8 +146,12 @@ fn found(answer: Option<Outcome>) -> Found {
         Some(Outcome::Home(Home { epoch, relay, seat_token })) => {
             Found::Home { epoch: Epoch(epoch), relay, seat_token }
         }
-        Some(Outcome::None(reason)) if reason == i32::from(NoHomeReason::BadToken) => Found::BadToken,
-        Some(Outcome::None(_)) | None => Found::Nothing,
+        Some(Outcome::None(reason)) => match NoHomeReason::try_from(reason) {
+            Ok(NoHomeReason::NotMoved) => Found::Nothing,
+            Ok(NoHomeReason::BadToken) => Found::BadToken,
+            Ok(NoHomeReason::NoRelay | NoHomeReason::Unspecified) | Err(_) => Found::Unanswered,
+        },
+        None => Found::Unanswered,
     }
 }
 

@@ -36,11 +36,11 @@ use crate::{
 const MAX_WAITING: usize = 65_536;
 /// How long a relay may take to open the stream.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often it is looked whether anything has come from a relay, which is pinged if nothing has since the last time.
+/// How often a relay is pinged, and it is looked whether anything has come from it.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long nothing may come from a relay; and from one that matchmakers don't hear either.
 const SILENCE: Duration = Duration::from_secs(2);
-const SILENCE_IF_DOUBTED: Duration = Duration::from_millis(750);
+const SILENCE_IF_DOUBTED: Duration = Duration::from_secs(1);
 /// Most frames in one request, and most bytes.
 const MAX_BATCH: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -166,9 +166,8 @@ impl Relays {
                     if !paused && heard.elapsed() >= link.patience() {
                         return Err(Status::deadline_exceeded("nothing came from the relay for a while"));
                     }
-                    if heard.elapsed() >= LOOK {
-                        link.push(0, Body::Ping(Ping {}));
-                    }
+                    // Also while much comes: the relay too has to know that somebody is there.
+                    link.push(0, Body::Ping(Ping {}));
                     continue;
                 }
             };

@@ -77,6 +77,8 @@ export class Connection {
   #read(socket, data, impatience) {
     const frame = parse(data);
     if (!frame) return;
+    // What a socket says before it is welcome does not concern the one that still serves.
+    if (frame.type !== 'welcome' && socket === this.#coming && this.#current) return;
     if (frame.type === 'welcome' && socket === this.#coming) {
       clearTimeout(impatience);
       drop(this.#current);

@@ -219,6 +219,7 @@ impl Hub {
         if age == Age::Begun && !attach.carried && is_old && !self.knows(seating.chat) {
             return Err(refused(RefusedReason::Gone));
         }
+        self.forget_if_outdated(&seating, batch);
         let entry = self.entry(now, &seating).ok_or_else(|| refused(RefusedReason::Full))?;
         let arrival = Arrival {
             seating,
@@ -413,6 +414,13 @@ impl Hub {
             } else {
                 self.act(&entry, batch, None, |state, _| state.chat.drop_transcript());
             }
+        }
+    }
+
+    fn forget_if_outdated(self: &Arc<Self>, seating: &Seating, batch: &mut Batch) {
+        let entry = self.table.lock().get(&seating.chat).map(Arc::clone);
+        if let Some(entry) = entry.filter(|entry| entry.0.lock().chat.is_outdated(seating)) {
+            self.forget(&entry, seating.chat, batch);
         }
     }
 

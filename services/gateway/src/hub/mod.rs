@@ -479,6 +479,10 @@ impl Hub {
         let removed = self.sessions.remove_if(&id, |_, slot| {
             let mut inner = slot.inner.lock();
             inner.removed = inner.session.is_over();
+            if inner.removed {
+                inner.drop_seat();
+                inner.drop_past_seat();
+            }
             inner.removed
         });
         if removed.is_some() {

@@ -100,12 +100,12 @@ impl Hub {
 
     pub(super) async fn follow_bans(self: Arc<Self>) {
         let mut news = self.bans.subscribe();
-        let soft = self.context.drain.hard();
-        tokio::pin!(soft);
+        let hard = self.context.drain.hard();
+        tokio::pin!(hard);
         loop {
             let received = tokio::select! {
                 received = news.recv() => received,
-                () = &mut soft => return,
+                () = &mut hard => return,
             };
             match received {
                 Ok(ban) => self.apply_bans(|id, addresses| ban.is_of(id, addresses)),

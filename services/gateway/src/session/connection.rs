@@ -35,6 +35,12 @@ impl Session {
                 if chatting.pairing.chat == rejoin.pairing.chat =>
             {
                 (chatting.typing, chatting.is_new_socket) = (false, true);
+                if rejoin.pairing.turn > chatting.pairing.turn {
+                    // It was elsewhere meanwhile, and what is known here is out of date.
+                    effects.push(Effect::DropSeat);
+                    effects.extend(self.rejoin(*rejoin, env));
+                    return effects;
+                }
                 let received = chatting.delivery.begin_anew();
                 effects.push(Effect::Relay(ToRelay::Back(Back { received })));
             }

@@ -7,6 +7,9 @@
 
 use crate::protocol::{Code, MAX_UNACKED, Refusal};
 
+/// The highest number, which is as far as a browser can count.
+const MAX_SEQ: u64 = 1 << 53;
+
 /// What to do with a numbered frame from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -67,7 +70,7 @@ impl Delivery {
     /// `bad_seq` for a gap or a number that was used without being asked for again, `slow_down` when too much is unacknowledged.
     pub fn outgoing(&mut self, seq: u64) -> Result<Outgoing, Refusal> {
         let bad_seq = || Err(Refusal::new(Code::BadSeq, "not the next number"));
-        let Some(before) = seq.checked_sub(1) else { return bad_seq() };
+        let Some(before) = seq.checked_sub(1).filter(|_| seq <= MAX_SEQ) else { return bad_seq() };
         let Some(acknowledged) = self.acknowledged else {
             (self.sent, self.acknowledged) = (Some(before), Some(before));
             self.perhaps_sent = before.saturating_add(MAX_UNACKED);
@@ -82,9 +85,6 @@ impl Delivery {
         if seq > acknowledged.saturating_add(MAX_UNACKED) {
             let refusal = Refusal::new(Code::SlowDown, "too much that the stranger has not acknowledged");
             return Err(refusal.retry_after(1_000));
-        }
-        if self.sent.is_none() {
-            self.perhaps_sent = acknowledged.saturating_add(MAX_UNACKED);
         }
         let sent = *self.sent.get_or_insert(acknowledged);
         if seq <= sent.max(self.perhaps_sent) {
@@ -108,7 +108,7 @@ impl Delivery {
     /// The stranger's client has everything of ours up to `seq`. Returns the number to tell, if it is news.
     pub fn acknowledged_by_stranger(&mut self, seq: u64) -> Option<u64> {
         let news = self.acknowledged.is_none_or(|acknowledged| seq > acknowledged)
-            && self.sent.is_none_or(|sent| seq <= sent);
+            && self.sent.is_none_or(|sent| seq <= sent.max(self.perhaps_sent));
         if news {
             self.acknowledged = Some(seq);
         }
@@ -118,7 +118,7 @@ impl Delivery {
     /// Whether a frame of the stranger's is to be handed to the client: only the next one in order is. What comes
     /// twice, or after a gap, is dropped; the stranger's client repeats what is missing.
     pub fn incoming(&mut self, seq: u64) -> bool {
-        let next = self.shown.is_some_and(|shown| seq == shown + 1);
+        let next = self.shown.is_some_and(|shown| shown.checked_add(1) == Some(seq));
         if next {
             self.shown = Some(seq);
         }
@@ -140,22 +140,24 @@ impl Delivery {
     }
 
     /// A new socket took the old one's place: what the client has not acknowledged may be lost, and comes again. Returns what it
-    /// has for sure.
-    pub fn begin_anew(&mut self) -> u64 {
+    /// has for sure, where that is known.
+    pub fn begin_anew(&mut self) -> Option<u64> {
         if let Some(shown) = &mut self.shown {
             self.claimable = self.claimable.max(*shown);
             *shown = self.received;
         }
-        self.received
+        self.known().0
     }
 
     /// The relay says, as far as it knows, that the stranger has ours up to `received` and our client theirs up to `confirmed`,
-    /// and that the client is to be asked to repeat the rest. Returns the number to tell.
-    pub fn ask_for_repeats(&mut self, received: Option<u64>, confirmed: Option<u64>) -> u64 {
+    /// and that the client is to be asked to repeat the rest. It knows of numbers of ours up to `said`. Returns the number to tell.
+    pub fn ask_for_repeats(&mut self, received: Option<u64>, confirmed: Option<u64>, said: u64) -> u64 {
+        self.perhaps_sent = self.perhaps_sent.max(said);
         if let Some(confirmed) = confirmed {
             self.confirmed(confirmed);
         }
-        let received = received.map(|received| self.sent.map_or(received, |sent| received.min(sent)));
+        let received = received
+            .map(|received| self.sent.map_or(received, |sent| received.min(sent.max(self.perhaps_sent))));
         self.acknowledged = self.acknowledged.max(received);
         self.repeats = MAX_UNACKED;
         self.acknowledged.unwrap_or_default()
@@ -217,10 +219,10 @@ mod tests {
             assert!(delivery.incoming(seq));
         }
         assert_eq!(delivery.acknowledged_by_client(2), Ok(Some(2)));
-        assert_eq!(delivery.begin_anew(), 2);
+        assert_eq!(delivery.begin_anew(), Some(2));
         let shown = [2, 3, 4].map(|seq| delivery.incoming(seq));
         assert_eq!(shown, [false, true, true]);
-        assert_eq!(delivery.begin_anew(), 2);
+        assert_eq!(delivery.begin_anew(), Some(2));
         assert_eq!(delivery.acknowledged_by_client(4), Ok(Some(4)), "it had them by the socket before");
         let shown = [3, 4, 5].map(|seq| delivery.incoming(seq));
         assert_eq!(shown, [false, false, true]);
@@ -232,19 +234,20 @@ mod tests {
         let mut delivery = Delivery::unknown();
         assert!(!delivery.incoming(8), "nobody has said what the client has");
         assert_eq!(delivery.known(), (None, None));
-        assert_eq!(delivery.ask_for_repeats(Some(4), Some(7)), 4);
+        assert_eq!(delivery.begin_anew(), None, "nor does a new socket of the client's tell");
+        assert_eq!(delivery.ask_for_repeats(Some(4), Some(7), 66), 4);
         assert_eq!(delivery.known(), (Some(7), Some(4)));
         let shown = [7, 9, 8, 9].map(|seq| delivery.incoming(seq));
         assert_eq!(shown, [false, false, true, true]);
         let gap = delivery.clone().outgoing(6).map_err(|refusal| refusal.code);
         assert_eq!(gap, Err(Code::BadSeq), "what the stranger has not got comes again first");
         assert_eq!(delivery.outgoing(4), Ok(Outgoing::Known));
-        for seq in 5..=4 + MAX_UNACKED {
-            assert_eq!(delivery.outgoing(seq), Ok(Outgoing::Repeat), "perhaps sent before, so free");
+        for seq in 5..=66 {
+            assert_eq!(delivery.outgoing(seq), Ok(Outgoing::Repeat), "sent before, so free");
             delivery.passed_on(seq);
         }
-        assert_eq!(delivery.acknowledged_by_stranger(4 + MAX_UNACKED), Some(4 + MAX_UNACKED));
-        assert_eq!(delivery.outgoing(5 + MAX_UNACKED), Ok(Outgoing::New));
+        assert_eq!(delivery.outgoing(67), Ok(Outgoing::New));
+        assert_eq!(delivery.acknowledged_by_stranger(66), Some(66));
         assert_eq!(delivery.acknowledged_by_client(12), Ok(Some(12)), "its acknowledgement was lost before");
         let shown = [10, 12, 13].map(|seq| delivery.incoming(seq));
         assert_eq!(shown, [false, false, true]);
@@ -253,7 +256,7 @@ mod tests {
     #[test]
     fn where_nobody_knows_the_first_number_that_a_client_uses_tells() {
         let mut delivery = Delivery::unknown();
-        assert_eq!(delivery.ask_for_repeats(None, None), 0);
+        assert_eq!(delivery.ask_for_repeats(None, None, 0), 0);
         assert_eq!(delivery.outgoing(9), Ok(Outgoing::First));
         delivery.passed_on(9);
         assert_eq!(delivery.known(), (None, Some(8)));
@@ -273,7 +276,7 @@ mod tests {
             delivery.passed_on(seq);
         }
         assert!(!delivery.take_free_repeat());
-        assert_eq!(delivery.ask_for_repeats(Some(2), Some(0)), 2);
+        assert_eq!(delivery.ask_for_repeats(Some(2), Some(0), 5), 2);
         assert_eq!(delivery.outgoing(2), Ok(Outgoing::Known));
         assert_eq!(delivery.outgoing(3), Ok(Outgoing::Repeat));
         assert!(delivery.take_free_repeat());

@@ -27,6 +27,8 @@ pub(super) struct Home {
     stand: Stand,
     /// A matchmaker was asked, and has not answered.
     asked: bool,
+    /// Homes that a matchmaker named, and that gave no seat.
+    fruitless: u32,
     /// The relay stops, or the stranger has gone from it: another is needed.
     leaving: bool,
     /// The stranger went with their gateway's stream.
@@ -102,8 +104,10 @@ pub enum Found {
         /// Opens the seat there.
         seat_token: bytes::Bytes,
     },
-    /// Nowhere else, for the time being; or nobody could say.
+    /// Nowhere else.
     Nothing,
+    /// No relay is there that could be it, or nobody could say.
+    Unanswered,
     /// Nothing that it could ever tell.
     BadToken,
 }
@@ -124,6 +128,7 @@ impl Home {
         Self {
             stand: Stand::Taking,
             asked: false,
+            fruitless: 0,
             leaving: false,
             stranger_lost: false,
             unknown: false,
@@ -148,6 +153,7 @@ impl Home {
         let (leaving, stranger_lost) = (self.leaving, self.stranger_lost);
         self.stand = Stand::Seated;
         (self.retaken, self.carried) = (false, true);
+        (self.fruitless, self.pause_ms) = (0, FIRST_LOOK_MS);
         if !leaving && !stranger_lost {
             self.next_ms = None;
         }
@@ -191,6 +197,15 @@ impl Home {
         (!std::mem::replace(&mut self.asked, true)).then_some(ask)
     }
 
+    /// Asks for another home: at once, unless the last one that was named gave no seat either.
+    fn ask_for_another(&mut self, pairing: &Pairing, env: &Env<'_>) -> Option<Effect> {
+        if self.fruitless == 0 {
+            return self.ask(pairing, Lost::Relay);
+        }
+        self.pause(env);
+        None
+    }
+
     fn pause(&mut self, env: &Env<'_>) {
         self.next_ms = Some(env.now_ms + self.pause_ms);
         self.pause_ms = (2 * self.pause_ms).min(LONGEST_LOOK_MS);
@@ -209,6 +224,7 @@ impl Session {
     pub(super) fn rejoin(&mut self, rejoin: Rejoin, env: &Env<'_>) -> Vec<Effect> {
         let Rejoin { mut pairing, section } = rejoin;
         pairing.turn = pairing.turn.saturating_add(1);
+        self.waited = None;
         let mut home = Home::unknown(env);
         // It has a new turn.
         home.is_news = true;
@@ -226,7 +242,7 @@ impl Session {
         home.unseated_ms.get_or_insert(env.now_ms);
         let mut effects = vec![Effect::DropSeat];
         if home.retaken {
-            effects.extend(home.ask(pairing, Lost::Relay));
+            effects.extend(home.ask_for_another(pairing, env));
         } else {
             effects.extend(self.take_again());
         }
@@ -256,7 +272,7 @@ impl Session {
         let Some((pairing, home)) = self.seat() else { return Vec::new() };
         home.stand = Stand::Lost;
         home.unseated_ms.get_or_insert(env.now_ms);
-        let ask = home.ask(pairing, Lost::Relay);
+        let ask = home.ask_for_another(pairing, env);
         [Effect::DropSeat].into_iter().chain(ask).collect()
     }
 
@@ -273,10 +289,15 @@ impl Session {
                 let leaves = home.has_seat().then_some(Effect::Relay(ToRelay::Moved(Moved {})));
                 (pairing.epoch, pairing.relay, pairing.seat_token) = (epoch, relay, seat_token);
                 (home.is_news, home.carried) = (true, true);
-                (home.leaving, home.unknown, home.stranger_lost) = (false, false, false);
+                (home.leaving, home.unknown) = (false, false);
+                home.fruitless = home.fruitless.saturating_add(1);
                 leaves.into_iter().chain(self.take_again()).collect()
             }
             Found::BadToken => self.fail(env),
+            Found::Unanswered if home.unknown => {
+                home.pause(env);
+                Vec::new()
+            }
             _ if home.unknown => self.fail(env),
             // A client has come with a token, and has gone nowhere yet.
             _ if home.stand == Stand::Lost && !home.retaken => self.take_again(),
@@ -301,6 +322,9 @@ impl Session {
         }
         home.next_ms = None;
         match home.stand {
+            Stand::Lost if home.unknown => home.ask(pairing, Lost::Nothing).into_iter().collect(),
+            // That the last one named gave no seat says nothing of the one before.
+            Stand::Lost if home.fruitless > 0 => home.ask(pairing, Lost::Relay).into_iter().collect(),
             Stand::Lost => self.take_again(),
             Stand::Seated if home.leaving => home.ask(pairing, Lost::Relay).into_iter().collect(),
             Stand::Seated if !home.stranger_lost => Vec::new(),
@@ -329,6 +353,8 @@ impl Session {
         };
         let Some((pairing, home)) = self.seat() else { return Vec::new() };
         (home.stand, home.retaken, home.next_ms) = (Stand::Taking, true, None);
+        // It is told anew who is away.
+        home.stranger_lost = false;
         let (relay, seat_token) = (pairing.relay.clone(), pairing.seat_token.clone());
         let turn = pairing.turn;
         let retake = Retake { relay, seat_token, turn, received, confirmed, began, carried: home.carried };

@@ -109,7 +109,8 @@ pub enum Effect {
         /// When the wait began.
         since_unix_ms: u64,
     },
-    /// The client is in the chat: send `resumed`, with a new resume token where the chat has gone to another relay.
+    /// The client is in the chat: send `resumed`, with a new resume token where the chat has gone to another relay or the client to
+    /// another gateway.
     Resumed {
         /// The chat.
         chat: ChatId,

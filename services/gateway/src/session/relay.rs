@@ -46,7 +46,10 @@ impl Session {
         match (refused.reason(), refused.ended) {
             (RefusedReason::Gone, Some(ended)) => {
                 let reason = (!ended.reason.is_empty()).then_some(ended.reason);
-                self.end(ended_by(ended.by), reason, env)
+                // The relay keeps no seat for a report.
+                let mut effects = vec![Effect::DropSeat];
+                effects.extend(self.end(ended_by(ended.by), reason, env));
+                effects
             }
             (RefusedReason::Full, _) => self.on_full(env),
             (RefusedReason::Replaced, _) => self.on_replaced(),
@@ -78,6 +81,7 @@ impl Session {
         };
         let Attaching { wanted, pairing, mut home, .. } = *attaching;
         home.seated(env);
+        self.waited = None;
         let section = wanted.find.section;
         let rejoin = Box::new(Rejoin { pairing: pairing.clone(), section: section.clone() });
         let chatting = Chatting::new(pairing, section, home, Delivery::default());
@@ -93,7 +97,7 @@ impl Chatting {
     fn on_resumed(&mut self, resumed: &Resumed, connected: bool, env: &Env<'_>) -> Vec<Effect> {
         let interrupted_ms = self.home.seated(env);
         self.rejoining = false;
-        let received = self.delivery.ask_for_repeats(resumed.received, resumed.confirmed);
+        let received = self.delivery.ask_for_repeats(resumed.received, resumed.confirmed, resumed.said);
         // One that is not there is told when it comes.
         let renewed = (connected && self.home.take_news())
             .then(|| Box::new(Rejoin { pairing: self.pairing.clone(), section: self.section.clone() }));
@@ -153,8 +157,8 @@ impl Chatting {
         }
     }
 
-    /// A spy sees two senders with a count each, which it need not acknowledge. What it missed stays missing; nothing comes
-    /// twice.
+    /// A spy sees two senders with a count each, which it need not acknowledge. What it missed stays missing. After it
+    /// has come to another gateway, repeats may come twice.
     fn is_new_to_spy(&mut self, from: u32, seq: u64) -> bool {
         let watched = &mut self.watched[usize::from(from > 1)];
         let is_new = seq > *watched;

@@ -66,9 +66,9 @@ impl Chat {
         Ok(Done::Handled)
     }
 
-    fn on_back(&mut self, now: Moment, index: usize, received: u64, out: &mut Vec<Effect>) {
+    fn on_back(&mut self, now: Moment, index: usize, received: Option<u64>, out: &mut Vec<Effect>) {
         let seat = &mut self.seats[index];
-        seat.received = seat.received.max(Some(received));
+        seat.received = seat.received.max(received);
         if self.phase == Phase::Running {
             self.come_back(now, index, out);
         } else {
@@ -153,6 +153,7 @@ impl Chat {
         }
         let last = self.last_listener(index).ok_or(Ignored::NobodyThere)?;
         message.from = u32::from(incoming.seat.0);
+        self.seats[index].uses(message.seq);
         let (now, seat, room) = (incoming.now, incoming.seat, incoming.room);
         let is_new = self.transcript.record(now, seat, message.seq, &message.text, room);
         if is_new && incoming.watch == Watch::Inspecting {
@@ -180,7 +181,12 @@ impl Chat {
         self.others(index).filter(|other| self.seats[*other].is_here()).last()
     }
 
-    fn on_signal(&self, index: usize, mut signal: Signal, out: &mut Vec<Effect>) -> Result<Done, Ignored> {
+    fn on_signal(
+        &mut self,
+        index: usize,
+        mut signal: Signal,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Ignored> {
         if self.mode != Mode::Video {
             return Err(Ignored::WrongMode);
         }
@@ -189,6 +195,7 @@ impl Chat {
         }
         let other = self.stranger_there(index).ok_or(Ignored::NobodyThere)?;
         signal.from = u32::from(self.seats[index].seat.0);
+        self.seats[index].uses(signal.seq);
         self.send(other, Body::Signal(signal), out);
         Ok(Done::Signal)
     }

@@ -76,6 +76,8 @@ struct Ending {
     /// Whose doing it was. Where it is somebody's, the reason is between moderation and them.
     of: Option<Seat>,
     reason: String,
+    /// No gateway was left to be told: most likely it goes on at another relay.
+    is_left: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,12 @@ impl Chat {
     /// Whether it has ended.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether it went on elsewhere, or may have, and comes back with this token: what is known of it here is out of date.
+    pub(crate) fn is_outdated(&self, seating: &Seating) -> bool {
+        let is_left = self.ending.as_ref().is_none_or(|ending| ending.is_left);
+        self.is_over() && is_left && seating.epoch > self.epoch
     }
 
     /// Whether it can be dropped.
@@ -328,7 +336,8 @@ impl Chat {
     fn end(&mut self, now: Moment, by: EndedBy, of: Option<usize>, reason: &str, out: &mut Vec<Effect>) {
         self.phase = Phase::Over { until: now + REMEMBERED };
         let of = of.map(|index| self.seats[index].seat);
-        self.ending = Some(Ending { by, of, reason: reason.to_owned() });
+        let is_left = by == EndedBy::Away && self.seats.iter().all(|seat| seat.link.is_none());
+        self.ending = Some(Ending { by, of, reason: reason.to_owned(), is_left });
         for index in 0..self.seats.len() {
             if let Some(ended) = self.ended_for(index).filter(|_| !self.seats[index].is_given_up()) {
                 self.send(index, Body::Ended(ended), out);
@@ -336,15 +345,13 @@ impl Chat {
         }
         self.transcript.trim(now);
         self.transcript.shrink();
-        // Where no gateway is left, the chat most likely goes on at another relay.
-        let is_left = by == EndedBy::Away && self.seats.iter().all(|seat| seat.link.is_none());
         out.push(Effect::Over((!is_left).then_some(by)));
     }
 
     /// How it ended, as a seat is told. A spy's seat can be given up before the chat is over.
     fn ended_for(&self, index: usize) -> Option<Ended> {
         let seat = &self.seats[index];
-        let Some(Ending { by, of, reason }) = &self.ending else {
+        let Some(Ending { by, of, reason, .. }) = &self.ending else {
             let by = EndedBy::Away.into();
             return seat.is_given_up().then_some(Ended { by, reason: String::new() });
         };
@@ -439,8 +446,8 @@ impl Chat {
     /// Tells a seat how far the other stranger acknowledged, and how far it did itself.
     fn ask_for_repeats(&self, index: usize, out: &mut Vec<Effect>) {
         let received = self.stranger_of(index).map_or(Some(0), |other| self.seats[other].received);
-        let confirmed = self.seats[index].received;
-        self.send(index, Body::Resumed(Resumed { received, confirmed }), out);
+        let SeatState { received: confirmed, said, .. } = self.seats[index];
+        self.send(index, Body::Resumed(Resumed { received, confirmed, said }), out);
     }
 
     // === seats ===

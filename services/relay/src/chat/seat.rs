@@ -104,6 +104,8 @@ pub(super) struct SeatState {
     pub(super) told_away: u8,
     /// Everything of the other stranger's up to here is at its client. None: not known here.
     pub(super) received: Option<u64>,
+    /// The highest number that it has used here.
+    pub(super) said: u64,
     /// A message of its was withheld.
     pub(super) withheld: bool,
     /// Ids of its reports.
@@ -122,6 +124,7 @@ impl SeatState {
             told_started: false,
             told_away: 0,
             received: Some(0),
+            said: 0,
             withheld: false,
             reports: Vec::new(),
         }
@@ -137,6 +140,11 @@ impl SeatState {
         self.turn = arrival.turn;
         self.link = Some(arrival.link);
         self.presence = Presence::Here;
+    }
+
+    /// It has said something of this number.
+    pub(super) fn uses(&mut self, seq: u64) {
+        self.said = self.said.max(seq);
     }
 
     pub(super) fn is_here(&self) -> bool {

@@ -142,7 +142,7 @@ fn report(id: u8) -> FromGateway {
 }
 
 fn back(received: u64) -> FromGateway {
-    FromGateway::Back(Back { received })
+    FromGateway::Back(Back { received: Some(received) })
 }
 
 const AWAY: FromGateway = FromGateway::Away(Away { elsewhere: false });

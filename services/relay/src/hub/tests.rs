@@ -117,7 +117,7 @@ async fn deadlines_that_move_do_not_pile_up() {
     let mut bench = Bench::new(10, MAX_TRANSCRIPTS);
     let places = bench.chat("hello");
     for _ in 0..100 {
-        bench.frame(&places[0], FromGateway::Away(Away {}));
+        bench.frame(&places[0], FromGateway::Away(Away { elsewhere: false }));
         bench.pass(Duration::from_secs(20)).await;
         bench.frame(&places[0], FromGateway::Back(stroll_proto::v1::Back::default()));
         bench.pass(Duration::from_secs(20)).await;

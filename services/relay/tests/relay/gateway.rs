@@ -111,7 +111,7 @@ impl Gateway {
     }
 
     pub fn back(&self, handle: u64, received: u64) {
-        self.send(handle, ToRelay::Back(Back { received }));
+        self.send(handle, ToRelay::Back(Back { received: Some(received) }));
     }
 
     pub fn leave(&self, handle: u64) {

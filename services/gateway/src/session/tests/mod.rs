@@ -196,7 +196,7 @@ fn rejoin(pairing: &Pairing) -> Box<Rejoin> {
 }
 
 fn resumed(received: u64) -> FromRelay {
-    FromRelay::Resumed(Resumed { received: Some(received), confirmed: Some(0) })
+    FromRelay::Resumed(Resumed { received: Some(received), confirmed: Some(0), said: 0 })
 }
 
 fn told_resumed(received: u64) -> Effect {

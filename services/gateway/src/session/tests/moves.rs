@@ -184,7 +184,7 @@ fn a_client_from_another_gateway_is_taken_to_where_its_chat_is() {
     assert_eq!((&retake.relay, retake.began, retake.carried), (&pairing.relay, true, false));
     assert_eq!((retake.received, retake.confirmed, retake.turn), (None, None, 1));
     assert_eq!(stage.relay(FromRelay::Started(Started {})), []);
-    let news = FromRelay::Resumed(Resumed { received: Some(4), confirmed: Some(8) });
+    let news = FromRelay::Resumed(Resumed { received: Some(4), confirmed: Some(8), said: 4 });
     let renewed = Some(rejoin(&Pairing { turn: 1, ..pairing.clone() }));
     let told = Effect::Resumed { chat: pairing.chat, received: 4, renewed, interrupted_ms: Some(0) };
     assert_eq!(stage.relay(news), [told]);
@@ -220,7 +220,8 @@ fn a_client_from_another_gateway_learns_how_its_chat_ended_or_that_nobody_knows(
     stage.connect(Resume::Chat(rejoin(&pairing)));
     stage.home(Found::Nothing);
     let how = Ended { by: EndedBy::Stranger.into(), reason: String::new() };
-    assert_eq!(stage.relay(refused(Some(how))), [told_of_end(By::Stranger), Effect::EndSeat]);
+    let told = [Effect::DropSeat, told_of_end(By::Stranger), Effect::EndSeat];
+    assert_eq!(stage.relay(refused(Some(how))), told, "and there is no seat to report from");
 
     let mut stage = Stage::without_consent();
     stage.connect(Resume::Chat(rejoin(&pairing)));
@@ -308,4 +309,52 @@ fn a_new_socket_at_the_same_gateway_keeps_the_place_too() {
     let effects = stage.connect_as(welcome, Resume::No);
     assert!(matches!(&effects[..], [Effect::Forget(ticket, Some(_))] if *ticket == before.ticket));
     assert_eq!(stage.find().since_unix_ms, 1_000);
+}
+
+#[test]
+fn homes_that_give_no_seat_are_not_asked_for_at_full_speed() {
+    let (mut stage, _) = Stage::chatting();
+    stage.lose_relay();
+    stage.lose_relay();
+    retaken(&stage.home(at(OTHER, 2)));
+    for epoch in 3..6 {
+        assert_eq!(stage.lose_relay(), [Effect::DropSeat], "not at once");
+        stage.now_ms = stage.session.deadline_ms().expect("it is asked again");
+        asked(&stage.time());
+        retaken(&stage.home(at(OTHER, epoch)));
+    }
+    assert!(stage.now_ms >= 2_000, "{}", stage.now_ms);
+}
+
+#[test]
+fn nobody_who_could_say_is_no_answer_where_a_relay_does_not_know_a_chat() {
+    let (_, pairing) = Stage::chatting();
+    let mut stage = Stage::without_consent();
+    stage.connect(Resume::Chat(rejoin(&pairing)));
+    stage.home(Found::Unanswered);
+    stage.relay(FromRelay::Refused(Refused { reason: RefusedReason::Gone.into(), ended: None }));
+    assert_eq!(stage.home(Found::Unanswered), []);
+    stage.now_ms = stage.session.deadline_ms().expect("it is asked again");
+    assert_eq!(asked(&stage.time()), "");
+    assert_eq!(retaken(&stage.home(at(OTHER, 2))).0.relay, OTHER);
+}
+
+#[test]
+fn a_stranger_who_is_still_lost_after_a_blip_of_ones_own_is_looked_for_again() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(gone(true));
+    stage.lose_relay();
+    stage.relay(gone(true));
+    stage.relay(resumed(0));
+    stage.now_ms += 250;
+    assert_eq!(asked(&stage.time()), "");
+}
+
+#[test]
+fn a_client_that_was_elsewhere_meanwhile_brings_the_better_token() {
+    let (mut stage, pairing) = Stage::chatting();
+    stage.session.on_disconnected();
+    let effects = stage.connect(Resume::Chat(rejoin(&Pairing { turn: 1, ..pairing })));
+    assert!(matches!(effects[..], [Effect::DropSeat, Effect::AskHome { .. }]));
+    assert_eq!(retaken(&stage.home(Found::Nothing)).0.turn, 2);
 }

@@ -90,6 +90,13 @@ fn a_chat_that_no_gateway_holds_any_more_is_given_up_without_a_word() {
     story.lose(2);
     story.out();
     assert_eq!(story.wait(GRACE), ["over here"]);
+    let outdated = |story: &Story, epoch| story.chat.is_outdated(&seating(1, 2, Mode::Text, epoch));
+    assert!(outdated(&story, 2), "it may come back from where it went on");
+    assert!(!outdated(&story, 1));
+    let mut story = Story::running(2, Mode::Text);
+    assert!(!outdated(&story, 2), "it goes on here");
+    story.frame(1, LEAVE).expect("heard");
+    assert!(!outdated(&story, 2), "it has really ended");
 }
 
 #[test]
