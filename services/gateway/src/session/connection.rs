@@ -85,7 +85,7 @@ impl Session {
         match &mut self.state {
             State::Chatting(chatting) => {
                 chatting.typing = false;
-                vec![Effect::Relay(ToRelay::Away(Away {}))]
+                vec![Effect::Relay(ToRelay::Away(Away { elsewhere: self.sent_away }))]
             }
             _ => self.stop_waiting(),
         }

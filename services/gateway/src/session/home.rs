@@ -332,7 +332,8 @@ impl Session {
         let (relay, seat_token) = (pairing.relay.clone(), pairing.seat_token.clone());
         let turn = pairing.turn;
         let retake = Retake { relay, seat_token, turn, received, confirmed, began, carried: home.carried };
-        let away = (began && is_away).then_some(Effect::Relay(ToRelay::Away(Away {})));
+        let away =
+            (began && is_away).then_some(Effect::Relay(ToRelay::Away(Away { elsewhere: self.sent_away })));
         [Effect::Retake(Box::new(retake))].into_iter().chain(away).collect()
     }
 

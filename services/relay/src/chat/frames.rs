@@ -54,7 +54,10 @@ impl Chat {
             return Err(Ignored::Over);
         }
         match body {
-            FromGateway::Away(_) => self.go_away(incoming.now, index, Gone::Client, out),
+            FromGateway::Away(away) => {
+                let gone = if away.elsewhere { Gone::Stream } else { Gone::Client };
+                self.go_away(incoming.now, index, gone, out);
+            }
             FromGateway::Back(back) => self.on_back(incoming.now, index, back.received, out),
             FromGateway::Moved(_) => self.on_moved(incoming.now, index, out),
             FromGateway::Leave(leave) => self.on_leave(incoming.now, index, leave, out),

@@ -85,7 +85,7 @@ pub(super) enum Presence {
 pub(super) enum Gone {
     /// The client's connection, as its gateway says.
     Client,
-    /// The gateway's stream; or it has never been here since the chat came to this relay.
+    /// The way to its gateway, or the client is on its way to another one; or it has never been here since the chat came to this relay.
     Stream,
 }
 

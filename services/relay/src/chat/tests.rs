@@ -145,7 +145,7 @@ fn back(received: u64) -> FromGateway {
     FromGateway::Back(Back { received })
 }
 
-const AWAY: FromGateway = FromGateway::Away(Away {});
+const AWAY: FromGateway = FromGateway::Away(Away { elsewhere: false });
 const LEAVE: FromGateway = FromGateway::Leave(Leave { banned: false });
 
 fn short(effect: Effect) -> String {

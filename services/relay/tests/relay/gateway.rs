@@ -107,7 +107,7 @@ impl Gateway {
     }
 
     pub fn away(&self, handle: u64) {
-        self.send(handle, ToRelay::Away(Away {}));
+        self.send(handle, ToRelay::Away(Away { elsewhere: false }));
     }
 
     pub fn back(&self, handle: u64, received: u64) {

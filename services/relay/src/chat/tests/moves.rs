@@ -140,6 +140,9 @@ fn a_client_that_is_away_is_told_of_again_when_its_gateway_is_lost_too() {
     story.now += Duration::from_secs(10);
     story.lose(1);
     assert_eq!(peers(&mut story), [(true, true, (GRACE - 10) * 1_000)]);
+    let mut story = Story::running(2, Mode::Text);
+    story.frame(1, FromGateway::Away(Away { elsewhere: true })).expect("heard");
+    assert_eq!(peers(&mut story), [(true, true, GRACE * 1_000)], "as one whose gateway is lost");
 }
 
 #[test]
