@@ -80,6 +80,24 @@ fn work(next: &AtomicU64, end: u64) -> Vec<u64> {
 }
 
 #[test]
+fn who_has_patience_waits_no_longer_where_the_clocks_are_apart() {
+    stays_well("clocks-apart", &[0, 1, 2]);
+}
+
+#[test]
+fn a_chat_is_whole_again_though_the_store_forgot_where_it_went() {
+    stays_well("home-forgotten", &[3285]);
+}
+
+/// A plan that found something once, with the strangers of these seeds.
+fn stays_well(plan: &str, seeds: &[u64]) {
+    for seed in seeds {
+        let (text, is_well) = run(&[&seed.to_string(), "--plan", plan]);
+        assert!(is_well, "{text}");
+    }
+}
+
+#[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in ["1", "7", "23", "42", "99"] {
         let [one, other] = [run(&[seed]), run(&[seed])];

@@ -45,6 +45,8 @@ pub enum Cause {
         seat_token: bytes::Bytes,
         /// The relay in place of which another is needed; empty: none.
         lost_relay: String,
+        /// The relay that has the seat; empty: none.
+        held_at: String,
     },
     /// A session leaves there.
     Departure(Box<Departure>),
@@ -131,12 +133,16 @@ async fn work(hub: &Arc<Hub>) {
 impl Cause {
     fn message(&self) -> HomeQuestion {
         match self {
-            Self::Seat { seat_token, lost_relay, .. } => {
-                HomeQuestion { seat_token: seat_token.clone(), lost_relay: lost_relay.clone() }
-            }
-            Self::Departure(departure) => {
-                HomeQuestion { seat_token: departure.seat_token.clone(), lost_relay: departure.relay.clone() }
-            }
+            Self::Seat { seat_token, lost_relay, held_at, .. } => HomeQuestion {
+                seat_token: seat_token.clone(),
+                lost_relay: lost_relay.clone(),
+                held_at: held_at.clone(),
+            },
+            Self::Departure(departure) => HomeQuestion {
+                seat_token: departure.seat_token.clone(),
+                lost_relay: departure.relay.clone(),
+                held_at: String::new(),
+            },
         }
     }
 }

@@ -42,7 +42,7 @@ enum No {
 
 async fn find(replica: &Replica, zone: &str, question: HomeQuestion) -> std::result::Result<v1::Home, No> {
     let Replica { context, pool, members, .. } = replica;
-    let HomeQuestion { seat_token, lost_relay } = question;
+    let HomeQuestion { seat_token, lost_relay, held_at } = question;
     let claims = placement::claims(&context.secret, &seat_token, context.clock.unix_ms());
     let (chat, claims) = claims.map_err(|_| No::Home(NoHomeReason::BadToken))?;
     let known = Epoch(claims.epoch);
@@ -53,7 +53,12 @@ async fn find(replica: &Replica, zone: &str, question: HomeQuestion) -> std::res
         None => {
             let none = if lost_relay.is_empty() { NoHomeReason::NotMoved } else { NoHomeReason::NoRelay };
             let is_news = |home: &Home| home.epoch > known || (home.epoch == known && lost_relay.is_empty());
-            let home = pool.home(chat).await.map_err(No::Answer)?;
+            let home = match known.0.checked_sub(1).filter(|before| *before > 0 && !held_at.is_empty()) {
+                // Where the store has lost the home, it is known again.
+                Some(before) => pool.choose_home(chat, Epoch(before), &held_at).await.map(Some),
+                None => pool.home(chat).await,
+            };
+            let home = home.map_err(No::Answer)?;
             home.filter(is_news).ok_or(No::Home(none))?
         }
     };

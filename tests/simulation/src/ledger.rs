@@ -148,8 +148,11 @@ fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mu
         match &mine.ended {
             None => wrong("it never ended".to_owned()),
             Some((_, by)) if by == "stranger" && others.left.is_some() => {}
-            // Who leaves just when the way to the relay breaks may not be heard, and is away then.
-            Some((_, by)) if by == "away" && others.is_over() && !plan.faults.is_empty() => {}
+            // Who leaves just when the way to the relay breaks may not be heard, and is away then; or was all that knew of it.
+            Some((_, by))
+                if ["away", "error"].contains(&by.as_str())
+                    && others.is_over()
+                    && !plan.faults.is_empty() => {}
             Some((_, by)) if by == "moderation" && sides.keys().any(|one| plan.is_rude(*one)) => {}
             Some((_, by)) if by == "banned" && mine.rude => {}
             Some((_, by)) if by == "you" && mine.left.is_some() => {}

@@ -1,7 +1,7 @@
 //! All of Stroll in one thread, on a simulated network and clock, from one seed.
 //!
 //! `stroll-simulation SEED` runs one plan and says what came of it; with `--trace` it tells everything that happens, with what
-//! the services log. A process runs one simulation: what it takes for random and for time is made from the seed for the whole
+//! the services log (`RUST_LOG`); with `--plan NAME` it is that of an old find, with `--calm` one in which nothing goes wrong. A process runs one simulation: what it takes for random and for time is made from the seed for the whole
 //! process (`mad-turmoil` stands in for the C library's `getrandom` and `clock_gettime`), so that maps, `select!` and
 //! libraries with clocks of their own do the same each time.
 #![expect(
@@ -14,6 +14,7 @@ mod cluster;
 mod ledger;
 mod moderation;
 mod plan;
+mod regressions;
 mod run;
 mod store;
 mod stranger;
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let seed = arguments.next().and_then(|seed| seed.parse().ok()).expect("a seed");
     let options: Vec<_> = arguments.collect();
-    let mut plan = Plan::of(seed);
+    let mut plan = match options.iter().position(|option| option == "--plan") {
+        Some(at) => regressions::named(&options[at + 1], seed).expect("a plan of that name"),
+        None => Plan::of(seed),
+    };
     if options.iter().any(|option| option == "--calm") {
         plan = plan.calm();
     }

@@ -304,8 +304,8 @@ impl Hub {
             Effect::Attach(pairing) => self.attach(slot, inner, &pairing),
             Effect::Decline(pairing) => self.decline(&pairing),
             Effect::Retake(retake) => self.retake(slot, inner, &retake),
-            Effect::AskHome { chat, seat_token, lost_relay } => {
-                let cause = Cause::Seat { chat, seat_token, lost_relay };
+            Effect::AskHome { chat, seat_token, lost_relay, held_at } => {
+                let cause = Cause::Seat { chat, seat_token, lost_relay, held_at };
                 self.homes.ask(Question { slot: Arc::clone(slot), cause });
             }
             Effect::Depart(departure) => {

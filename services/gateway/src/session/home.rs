@@ -193,7 +193,9 @@ impl Home {
     fn ask(&mut self, pairing: &Pairing, lost: Lost) -> Option<Effect> {
         self.next_ms = None;
         let lost_relay = if lost == Lost::Relay { pairing.relay.clone() } else { String::new() };
-        let ask = Effect::AskHome { chat: pairing.chat, seat_token: pairing.seat_token.clone(), lost_relay };
+        let held_at = if self.stand == Stand::Seated { pairing.relay.clone() } else { String::new() };
+        let (chat, seat_token) = (pairing.chat, pairing.seat_token.clone());
+        let ask = Effect::AskHome { chat, seat_token, lost_relay, held_at };
         (!std::mem::replace(&mut self.asked, true)).then_some(ask)
     }
 

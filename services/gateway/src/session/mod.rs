@@ -89,6 +89,8 @@ pub enum Effect {
         seat_token: bytes::Bytes,
         /// The relay in place of which another is needed; empty: none.
         lost_relay: String,
+        /// The relay that has the seat; empty: none.
+        held_at: String,
     },
     /// Leave a chat that has no seat at the moment.
     Depart(Box<Departure>),

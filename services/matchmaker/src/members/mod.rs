@@ -148,6 +148,12 @@ impl Members {
         Some(Duration::from_millis(now.saturating_sub(entry.ms)))
     }
 
+    /// The time by the store's clock, in milliseconds since the Unix epoch; by the own one until the store has been heard.
+    pub(crate) fn store_now(&self) -> u64 {
+        let now = self.now();
+        self.view.lock().store_now(now).unwrap_or(now)
+    }
+
     /// What all gateways together carry.
     pub(crate) fn load(&self) -> GatewayLoad {
         self.view.lock().load(self.now())
@@ -243,5 +249,30 @@ impl Members {
 
     fn now(&self) -> u64 {
         self.context.clock.unix_ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::{Clock, Random, Secret};
+
+    use super::*;
+    use crate::pool::{Limits, Memory};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_is_the_stores_however_wrong_the_own_clock_is() {
+        let context = |base| {
+            let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
+            Context { clock: Clock::starting_at(base), ..context }
+        };
+        for own in [1_000, 1_000_000, 9_000_000] {
+            let pool = Arc::new(Memory::new(Limits::default(), &context(1_000_000)));
+            let members = Members::new("one".to_owned(), 1, pool, Metrics::new(), &context(own));
+            assert_eq!(members.store_now(), own, "nothing better is known");
+            members.beat_once().await;
+            assert_eq!(members.store_now(), 1_000_000);
+            tokio::time::advance(Duration::from_millis(250)).await;
+            assert_eq!(members.store_now(), 1_000_250);
+        }
     }
 }

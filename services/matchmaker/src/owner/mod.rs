@@ -268,15 +268,15 @@ impl Owner {
                     }
                 }
                 Some(read) = entries.recv(), if open => {
-                    let now = context.clock.unix_ms();
+                    let now = self.now();
                     for entry in read {
                         round.take_in(entry, now, |ticket| self.is_banned(ticket));
                     }
                     self.meet_gateways(&mut round);
                 }
-                () = self.until(round.next_time()), if open => round.on_time(context.clock.unix_ms()),
+                () = self.until(round.next_time()), if open => round.on_time(self.now()),
                 () = banned(&mut new_bans) => {
-                    round.drop_banned(context.clock.unix_ms(), |ticket| self.is_banned(ticket));
+                    round.drop_banned(self.now(), |ticket| self.is_banned(ticket));
                 }
                 (entries, bytes) = &mut memory, if open => {
                     // Half of it is of those who have gone.
@@ -307,8 +307,8 @@ impl Owner {
 
     /// Sees who is there, and tells how the shard is.
     fn look_around(&self, round: &mut Round) {
-        let Replica { context, members, metrics, .. } = &*self.replica;
-        let now = context.clock.unix_ms();
+        let Replica { members, metrics, .. } = &*self.replica;
+        let now = self.now();
         round.close(self.is_closing());
         self.meet_gateways(round);
         round.set_absent(&members.absent(&[], self.replica.gateway_kept), now);
@@ -322,7 +322,7 @@ impl Owner {
         let new = round.new_gateways();
         if !new.is_empty() {
             let absent = self.replica.members.absent(&new, self.replica.gateway_kept);
-            round.set_absent(&absent, self.replica.context.clock.unix_ms());
+            round.set_absent(&absent, self.now());
         }
     }
 
@@ -338,7 +338,7 @@ impl Owner {
     /// The next batch's commit, if there is anything to commit and a relay for it.
     fn next_commit(&self, epoch: Epoch, generation: Option<String>, round: &mut Round) -> Option<Commit<'_>> {
         let Replica { context, members, questions, .. } = &*self.replica;
-        let now = context.clock.unix_ms();
+        let now = self.now();
         let most = if members.has_relay() { BATCH } else { 0 };
         let Batch { mut steps, finished } = round.next_batch(most, now, |ticket| self.is_banned(ticket))?;
         let mut pairings = Vec::with_capacity(steps.len());
@@ -393,8 +393,8 @@ impl Owner {
     }
 
     fn settle(&self, round: &mut Round, steps: Vec<Step>, outcomes: &[Outcome]) {
-        let Replica { context, metrics, .. } = &*self.replica;
-        let now = context.clock.unix_ms();
+        let metrics = &self.replica.metrics;
+        let now = self.now();
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             match (&step, outcome) {
                 (Step::Meet(met), Outcome::Committed) => metrics.paired(&self.shard, met, now),
@@ -411,9 +411,14 @@ impl Owner {
         bans.is_some_and(|bans| bans.check(ticket.session, ticket.address.as_slice()).is_some())
     }
 
+    /// The time by which tickets are matched: that of their entries, so that no two machines' clocks have to agree.
+    fn now(&self) -> u64 {
+        self.replica.members.store_now()
+    }
+
     async fn until(&self, unix_ms: Option<u64>) {
         match unix_ms {
-            Some(unix_ms) => sleep(self.replica.context.clock.until(unix_ms)).await,
+            Some(unix_ms) => sleep(Duration::from_millis(unix_ms.saturating_sub(self.now()))).await,
             None => std::future::pending().await,
         }
     }

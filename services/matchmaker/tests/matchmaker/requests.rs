@@ -145,6 +145,7 @@ async fn a_seat_token_that_is_not_good_finds_no_home_and_without_a_relay_there_i
     let question = |(seat_token, lost, _): &(Bytes, &str, _)| HomeQuestion {
         seat_token: seat_token.clone(),
         lost_relay: (*lost).to_owned(),
+        held_at: String::new(),
     };
     let request = ChooseHomesRequest { questions: table.iter().map(question).collect(), zone: String::new() };
     let answered = client.choose_homes(grpc::request(request, DEADLINE)).await.expect("an answer");

@@ -227,9 +227,35 @@ async fn both_sides_of_a_chat_that_lost_its_relay_are_sent_to_the_same_one() {
     assert_eq!(homes[0], homes[1]);
 }
 
+#[tokio::test]
+async fn a_home_that_the_store_lost_is_known_again_from_the_one_who_is_there() {
+    let context = context();
+    let place = Where::memory();
+    let node = Node::start(&place).await;
+    let _relays = [RELAY, "http://127.0.0.1:7003"].map(|address| Relay::start(&context, &node, address));
+    node.ready().await;
+    let mut gateway = Gateway::watch(&context, &node, "gateway-1", "").await;
+    for _ in 0..2 {
+        gateway.enqueue(&ticket(&context, "gateway-1")).await;
+    }
+    let [one, other] = [gateway.assignment(FIRST).await, gateway.assignment(FIRST).await];
+    let moved = home(&context, &node, &one, &one.relay).await;
+    let Where::Memory(memory) = &place else { unreachable!("it is in memory") };
+    memory.lose_everything();
+    let seat_token = moved.seat_token.clone();
+    let there = HomeQuestion { seat_token, held_at: moved.relay.clone(), ..HomeQuestion::default() };
+    assert_eq!(found(&context, &node, there).await.epoch, 2);
+    let told = home(&context, &node, &other, "").await;
+    assert_eq!((&told.relay, told.epoch), (&moved.relay, 2));
+}
+
 /// Where a chat goes on, as soon as it is known.
 async fn home(context: &Context, node: &Node, told: &Assignment, lost: &str) -> Home {
-    let question = HomeQuestion { seat_token: told.seat_token.clone(), lost_relay: lost.to_owned() };
+    let (seat_token, lost_relay) = (told.seat_token.clone(), lost.to_owned());
+    found(context, node, HomeQuestion { seat_token, lost_relay, held_at: String::new() }).await
+}
+
+async fn found(context: &Context, node: &Node, question: HomeQuestion) -> Home {
     let request = ChooseHomesRequest { questions: vec![question], zone: String::new() };
     let mut client = node.client(context);
     let home = until(FIRST, "there is a home", async || {

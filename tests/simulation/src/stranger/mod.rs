@@ -153,6 +153,8 @@ impl Stranger {
                     "waiting" if frame["widened"] == true => {}
                     "matched" => return Found::Chat(frame),
                     "idle" if cancelled => return Found::Nobody,
+                    // To what was said when the chat before had just ended.
+                    "error" if frame["code"] == "not_now" => {}
                     "error" => {
                         let pause = frame["retry_after_ms"].as_u64().unwrap_or(500);
                         return Found::Again(Duration::from_millis(pause));
