@@ -162,6 +162,23 @@ async fn redis_that_is_killed_is_not_noticed_by_those_who_chat() {
     nothing_is_noticed(crowd).await;
 }
 
+#[tokio::test]
+async fn redis_that_is_away_for_long_costs_an_idle_chat_nothing_either() {
+    let mut cluster = Cluster::start().await;
+    let [mut one, mut two] = meet(cluster.addresses().await).await;
+    cluster.redis.kill().await;
+    // By then matchmakers have not heard of any relay for a while.
+    for gateway in &cluster.gateways {
+        gateway.logs("assignments cannot be watched").await;
+    }
+    one.say("still here?").await;
+    two.hears("still here?").await;
+    one.is_heard().await;
+    for gateway in &cluster.gateways {
+        assert!(!gateway.log().iter().any(|line| line.contains("relay lost")), "{:#?}", gateway.log());
+    }
+}
+
 async fn nothing_is_noticed(crowd: Crowd) {
     let verdict = survived(crowd).await;
     assert_eq!((verdict.resumed, verdict.away, verdict.repeats), (0, 0, 0), "{verdict}");
