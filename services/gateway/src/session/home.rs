@@ -1,8 +1,8 @@
 //! Where a chat's seat is, and how it gets to another relay when that one is lost, or stops.
 //!
 //! A seat that was lost is first taken again where it was: perhaps only the connection broke. If that fails, a matchmaker is asked for
-//! the chat's next home, which is the same for all who ask. Whoever finds the stranger gone with their gateway's stream asks now and
-//! then whether the chat has gone on elsewhere: so however the two are torn apart, they end up in the same place.
+//! the chat's next home, which is the same for all who ask. Whoever finds the stranger gone asks now and then whether the chat has gone on
+//! elsewhere, sooner if they went with their gateway's stream: so however the two are torn apart, they end up in the same place.
 
 use chassis::{
     Section,
@@ -31,7 +31,7 @@ pub(super) struct Home {
     fruitless: u32,
     /// The relay stops, or the stranger has gone from it: another is needed.
     leaving: bool,
-    /// The stranger went with their gateway's stream.
+    /// The stranger is not there, and may be elsewhere.
     stranger_lost: bool,
     /// The relay does not know the chat.
     unknown: bool,
@@ -172,9 +172,20 @@ impl Home {
 
     /// The stranger went with their gateway's stream: perhaps to another relay.
     pub(super) fn stranger_is_lost(&mut self, env: &Env<'_>) {
-        if !std::mem::replace(&mut self.stranger_lost, true) {
-            self.pause_ms = FIRST_LOOK_MS;
-            self.next_ms = Some(env.now_ms + FIRST_LOOK_MS);
+        self.miss_stranger(FIRST_LOOK_MS, env);
+    }
+
+    /// The stranger's client lost its gateway: it may come to another one, which can't reach this relay.
+    pub(super) fn stranger_is_away(&mut self, env: &Env<'_>) {
+        self.miss_stranger(LONGEST_LOOK_MS, env);
+    }
+
+    fn miss_stranger(&mut self, first_look_ms: u64, env: &Env<'_>) {
+        let is_news = !std::mem::replace(&mut self.stranger_lost, true);
+        let next = env.now_ms + first_look_ms;
+        if is_news || self.next_ms.is_some_and(|known| next < known) {
+            self.pause_ms = first_look_ms;
+            self.next_ms = Some(next);
         }
     }
 

@@ -111,7 +111,7 @@ impl Chatting {
     fn on_peer(&mut self, peer: &Peer, env: &Env<'_>) -> Vec<Effect> {
         match (peer.away, peer.lost) {
             (true, true) => self.home.stranger_is_lost(env),
-            (true, false) => {}
+            (true, false) => self.home.stranger_is_away(env),
             (false, _) => self.home.stranger_is_back(),
         }
         self.absences.hear(peer, env).map(Effect::Send).into_iter().collect()

@@ -173,6 +173,21 @@ fn a_stranger_lost_with_their_gateways_stream_is_looked_for_and_told_of_only_if_
 }
 
 #[test]
+fn a_stranger_whose_client_alone_is_gone_is_looked_for_too_but_later() {
+    let (mut stage, _) = Stage::chatting();
+    stage.relay(gone(false));
+    stage.now_ms += 3_999;
+    assert_eq!(stage.time(), []);
+    stage.now_ms += 1;
+    assert_eq!(asked(&stage.time()), "");
+    stage.home(Found::Nothing);
+    stage.relay(gone(true));
+    stage.now_ms += 250;
+    assert_eq!(asked(&stage.time()), "", "with the stream it is sooner");
+    assert_eq!(retaken(&stage.home(at(OTHER, 2))[1..]).0.relay, OTHER);
+}
+
+#[test]
 fn a_client_from_another_gateway_is_taken_to_where_its_chat_is() {
     let (_, pairing) = Stage::chatting();
     let mut stage = Stage::without_consent();
