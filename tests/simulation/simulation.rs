@@ -89,6 +89,11 @@ fn a_chat_is_whole_again_though_the_store_forgot_where_it_went() {
     stays_well("home-forgotten", &[3285]);
 }
 
+#[test]
+fn a_stranger_who_came_back_at_another_relay_is_found() {
+    stays_well("half-deaf-relay", &[4012]);
+}
+
 /// A plan that found something once, with the strangers of these seeds.
 fn stays_well(plan: &str, seeds: &[u64]) {
     for seed in seeds {
