@@ -125,10 +125,11 @@ impl Browser {
         self.client.execute(script, arguments).await.expect("a script")
     }
 
-    /// Waits for the end of whatever moves and has an end.
+    /// Brings whatever moves and has an end to that end. On a busy machine a tab may get no frame for long, and not move by itself.
     pub async fn stand_still(&self) {
-        let script = "return document.getAnimations()\
-             .filter(one => one.effect.getComputedTiming().endTime !== Infinity).length";
+        let script = "const moves = () => document.getAnimations()\
+             .filter(one => one.effect.getComputedTiming().endTime !== Infinity);\
+             moves().forEach(one => one.finish()); return moves().length";
         eventually("everything to stand still", || async {
             (self.run(script, Vec::new()).await == 0).then_some(())
         })
