@@ -171,7 +171,7 @@ impl Chat {
         if seating.epoch < self.epoch {
             return Err(refused(RefusedReason::Gone));
         }
-        if arrival.turn < self.seats[index].turn {
+        if self.seats[index].is_of_later(arrival) {
             return Err(refused(RefusedReason::Replaced));
         }
         self.epoch = seating.epoch;

@@ -123,6 +123,20 @@ fn the_seat_is_the_gateways_that_the_client_came_to_last_and_not_that_came_here_
 }
 
 #[test]
+fn of_two_gateways_that_a_client_came_to_with_one_token_the_one_where_it_is_has_the_seat() {
+    let mut story = Story::running(2, Mode::Text);
+    let there = Arrival { turn: 1, link: link(9), ..story.late(1, 1) };
+    let gone = Arrival { turn: 1, link: link(8), is_away: true, ..story.late(1, 1) };
+    assert_eq!(story.come(&gone), Ok(Some(link(1))), "nobody came later");
+    story.frame_through(1, 8, AWAY).expect("heard");
+    assert_eq!(story.come(&there), Ok(Some(link(8))));
+    let refused = story.come(&gone).expect_err("the client is elsewhere");
+    assert_eq!(refused.reason(), RefusedReason::Replaced);
+    story.chat.on_lost(story.now, Seat(1), link(9), &mut story.out);
+    assert!(story.come(&gone).is_ok(), "nobody else has it any more");
+}
+
+#[test]
 fn everybody_with_a_gateway_is_asked_to_move_also_those_who_are_away() {
     let mut story = Story::running(3, Mode::Text);
     story.frame(1, AWAY).expect("heard");
