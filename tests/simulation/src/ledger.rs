@@ -132,8 +132,13 @@ impl Ledger {
 fn judge_chat(chat: &str, sides: &BTreeMap<usize, Side>, plan: &Plan, found: &mut Vec<String>) {
     let mut wrong = |what: String| found.push(format!("chat {chat}: {what}: {sides:?}"));
     let [one, other] = sides.values().collect::<Vec<_>>()[..] else {
-        // Who is unreachable without anybody's knowing may be paired, and never hear of it.
-        if sides.values().any(|side| sides.len() > 1 || side.shown > 0 || !plan.hides_somebody(side.began)) {
+        // Who is unreachable without anybody's knowing may be paired, and never hear of it; nor does who would have heard of it later
+        // than the other one left.
+        let is_alone = |side: &Side| {
+            let left = side.left.is_some() && side.ended.as_ref().is_some_and(|(_, by)| by == "you");
+            side.shown == 0 && (plan.hides_somebody(side.began) || left && plan.delays_a_relay(side.began))
+        };
+        if sides.len() > 1 || !sides.values().all(is_alone) {
             wrong(format!("I2: {} strangers were told of it", sides.len()));
         }
         return;

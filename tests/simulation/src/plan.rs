@@ -168,13 +168,29 @@ impl Plan {
 
     /// Whether somebody may be unreachable at this time without its gateway's knowing.
     pub fn hides_somebody(&self, at: Duration) -> bool {
-        let hides = |fault| {
+        self.happens(at, |fault| {
             let kills = matches!(
                 fault,
                 Fault::Kill(Host::Gateway(_)) | Fault::Drain(Host::Gateway(_)) | Fault::Disconnect(_)
             );
             kills || home_of(fault).is_some()
-        };
+        })
+    }
+
+    /// Whether a relay's word to somebody may be late at this time.
+    pub fn delays_a_relay(&self, at: Duration) -> bool {
+        let is_relay = |host| matches!(host, Host::Relay(_));
+        self.happens(at, |fault| match fault {
+            Fault::Kill(host) | Fault::Drain(host) => is_relay(host),
+            Fault::Part(one, other) | Fault::PartOneWay(one, other) | Fault::Stall(one, other) => {
+                is_relay(one) || is_relay(other)
+            }
+            Fault::Slow(_) => true,
+            _ => false,
+        })
+    }
+
+    fn happens(&self, at: Duration, hides: impl Fn(Fault) -> bool) -> bool {
         let before = |happening: &Happening| {
             (happening.at.saturating_sub(RACE)..happening.at + happening.lasts + NOTICED).contains(&at)
         };
