@@ -97,6 +97,10 @@ fn a_chat_that_no_gateway_holds_any_more_is_given_up_without_a_word() {
     assert!(!outdated(&story, 2), "it goes on here");
     story.frame(1, LEAVE).expect("heard");
     assert!(!outdated(&story, 2), "it has really ended");
+    let mut story = Story::new();
+    story.attach(1).expect("a seat");
+    story.wait(ATTACH_TIMEOUT);
+    assert!(story.chat.is_over() && outdated(&story, 2), "it never began here, but perhaps elsewhere");
 }
 
 #[test]
