@@ -108,6 +108,7 @@ impl Relays {
                 confirmed: None,
                 began: true,
                 carried: true,
+                away: false,
             },
         );
         let handle = link.new_handle();
@@ -305,6 +306,7 @@ pub fn attach(pairing: &Pairing, subject: Subject, traceparent: String) -> Body 
         traceparent,
         began: false,
         carried: true,
+        away: false,
         turn: pairing.turn,
     })
 }
@@ -320,6 +322,7 @@ pub fn retake_seat(retake: &Retake, subject: Subject) -> Body {
         traceparent: String::new(),
         began: retake.began,
         carried: retake.carried,
+        away: retake.away,
         turn: retake.turn,
     })
 }

@@ -229,6 +229,7 @@ impl Hub {
             link: Link { stream: outbox.stream, handle },
             age,
             turn: attach.turn,
+            is_away: attach.away,
         };
         self.act(&entry, batch, None, |state, out| {
             let before = state.chat.on_attach(now, &arrival, out)?;

@@ -76,6 +76,8 @@ pub struct Retake {
     pub began: bool,
     /// Whether the relay is to begin the chat if it does not know it.
     pub carried: bool,
+    /// Whether the client is not connected.
+    pub away: bool,
 }
 
 /// A chat that is left while it has no seat: the stranger has to hear of it all the same.
@@ -370,7 +372,9 @@ impl Session {
         home.stranger_lost = false;
         let (relay, seat_token) = (pairing.relay.clone(), pairing.seat_token.clone());
         let turn = pairing.turn;
-        let retake = Retake { relay, seat_token, turn, received, confirmed, began, carried: home.carried };
+        let carried = home.carried;
+        let retake =
+            Retake { relay, seat_token, turn, received, confirmed, began, carried, away: began && is_away };
         let away =
             (began && is_away).then_some(Effect::Relay(ToRelay::Away(Away { elsewhere: self.sent_away })));
         [Effect::Retake(Box::new(retake))].into_iter().chain(away).collect()

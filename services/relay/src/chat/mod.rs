@@ -122,8 +122,9 @@ impl Chat {
 
     /// Whether it went on elsewhere, or may have, and comes back with this token: what is known of it here is out of date.
     pub(crate) fn is_outdated(&self, seating: &Seating) -> bool {
-        let is_left = self.ending.as_ref().is_none_or(|ending| ending.is_left);
-        self.is_over() && is_left && seating.epoch > self.epoch
+        // Who did not show up here may have begun it elsewhere.
+        let may_live = |ending: &Ending| ending.is_left || ending.by == EndedBy::NoShow;
+        self.is_over() && self.ending.as_ref().is_none_or(may_live) && seating.epoch > self.epoch
     }
 
     /// Whether it can be dropped.
@@ -171,7 +172,7 @@ impl Chat {
         if seating.epoch < self.epoch {
             return Err(refused(RefusedReason::Gone));
         }
-        if arrival.turn < self.seats[index].turn {
+        if self.seats[index].is_of_later(arrival) {
             return Err(refused(RefusedReason::Replaced));
         }
         self.epoch = seating.epoch;

@@ -54,6 +54,8 @@ pub(crate) struct Arrival {
     pub(crate) age: Age,
     /// How often their client has come to another gateway.
     pub(crate) turn: u32,
+    /// Whether their client is not connected.
+    pub(crate) is_away: bool,
 }
 
 /// Whether a chat is new to those who come.
@@ -128,6 +130,14 @@ impl SeatState {
             withheld: false,
             reports: Vec::new(),
         }
+    }
+
+    /// Whether who holds the seat has its client later than who comes. A client that got no new token may have come to two gateways
+    /// with the same one: then it is where it is connected.
+    pub(super) fn is_of_later(&self, arrival: &Arrival) -> bool {
+        let is_elsewhere =
+            arrival.is_away && self.is_here() && self.link.is_some_and(|link| link != arrival.link);
+        arrival.turn < self.turn || arrival.turn == self.turn && is_elsewhere
     }
 
     pub(super) fn take(&mut self, arrival: &Arrival) {

@@ -91,7 +91,16 @@ impl Story {
         let seating = seating(seat, self.seats, self.mode, epoch);
         let subject = Subject { session: Bytes::copy_from_slice(&[seat; 16]), address: Bytes::new() };
         let (received, confirmed) = (Some(0), Some(0));
-        Arrival { seating, subject, received, confirmed, link: link(handle), age: Age::New, turn: 0 }
+        Arrival {
+            seating,
+            subject,
+            received,
+            confirmed,
+            link: link(handle),
+            age: Age::New,
+            turn: 0,
+            is_away: false,
+        }
     }
 
     fn decline(&mut self, seat: u8) -> Result<Done, Ignored> {

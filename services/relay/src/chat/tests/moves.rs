@@ -97,6 +97,10 @@ fn a_chat_that_no_gateway_holds_any_more_is_given_up_without_a_word() {
     assert!(!outdated(&story, 2), "it goes on here");
     story.frame(1, LEAVE).expect("heard");
     assert!(!outdated(&story, 2), "it has really ended");
+    let mut story = Story::new();
+    story.attach(1).expect("a seat");
+    story.wait(ATTACH_TIMEOUT);
+    assert!(story.chat.is_over() && outdated(&story, 2), "it never began here, but perhaps elsewhere");
 }
 
 #[test]
@@ -120,6 +124,20 @@ fn the_seat_is_the_gateways_that_the_client_came_to_last_and_not_that_came_here_
     assert_eq!(refused.reason(), RefusedReason::Replaced);
     let again = Arrival { turn: 2, link: link(10), ..story.late(1, 1) };
     assert_eq!(story.come(&again), Ok(Some(link(9))), "by a new stream of the same");
+}
+
+#[test]
+fn of_two_gateways_that_a_client_came_to_with_one_token_the_one_where_it_is_has_the_seat() {
+    let mut story = Story::running(2, Mode::Text);
+    let there = Arrival { turn: 1, link: link(9), ..story.late(1, 1) };
+    let gone = Arrival { turn: 1, link: link(8), is_away: true, ..story.late(1, 1) };
+    assert_eq!(story.come(&gone), Ok(Some(link(1))), "nobody came later");
+    story.frame_through(1, 8, AWAY).expect("heard");
+    assert_eq!(story.come(&there), Ok(Some(link(8))));
+    let refused = story.come(&gone).expect_err("the client is elsewhere");
+    assert_eq!(refused.reason(), RefusedReason::Replaced);
+    story.chat.on_lost(story.now, Seat(1), link(9), &mut story.out);
+    assert!(story.come(&gone).is_ok(), "nobody else has it any more");
 }
 
 #[test]
