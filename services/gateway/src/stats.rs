@@ -40,7 +40,7 @@ impl Stats {
     pub fn read(&self, hub: &Hub) -> Numbers {
         let heard = self.0.lock().filter(|(_, at)| at.elapsed() <= MAX_AGE);
         let own = hub.load();
-        let GatewayLoad { online, waiting, chatting } = heard.map_or(own, |(cluster, _)| cluster);
+        let GatewayLoad { online, waiting, chatting, .. } = heard.map_or(own, |(cluster, _)| cluster);
         Numbers { online: online.max(own.online), waiting, chatting }
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn watch(
     connected: &mut impl FnMut(),
 ) -> Result<(), Status> {
     let (up, requests) = mpsc::channel(16);
-    let open = WatchOpen { gateway: hub.id.clone(), after: after.clone() };
+    let open = WatchOpen { gateway: hub.id.clone(), after: after.clone(), ..WatchOpen::default() };
     send(&up, Up::Open(open)).await?;
     let mut down = silent(hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)))
         .await??
@@ -130,7 +130,7 @@ async fn handle(
             hub.relays_heard_of(&relays.addresses);
             Ok(())
         }
-        None => Ok(()),
+        Some(Down::Gateways(_)) | None => Ok(()),
     }
 }
 

@@ -142,6 +142,7 @@ impl Hub {
             online: read(&self.online),
             waiting: read(&self.waiting),
             chatting: read(&self.chatting),
+            ..stroll_proto::v1::GatewayLoad::default()
         }
     }
 

@@ -184,6 +184,8 @@ impl Ticket {
             discuss,
             again,
             traceparent: self.traceparent.clone(),
+            college: String::new(),
+            any_college: false,
         }
     }
 

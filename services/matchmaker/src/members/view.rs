@@ -250,6 +250,10 @@ impl View {
             online: sum.online.saturating_add(what.online),
             waiting: sum.waiting.saturating_add(what.waiting),
             chatting: sum.chatting.saturating_add(what.chatting),
+            askers_paired: sum.askers_paired.saturating_add(what.askers_paired),
+            askers_waited_ms: sum.askers_waited_ms.saturating_add(what.askers_waited_ms),
+            discussers_paired: sum.discussers_paired.saturating_add(what.discussers_paired),
+            discussers_waited_ms: sum.discussers_waited_ms.saturating_add(what.discussers_waited_ms),
         })
     }
 
@@ -383,15 +387,21 @@ mod tests {
         let gateway = |id: &str, online| {
             Member::Gateway(GatewayBeat {
                 id: id.to_owned(),
-                load: GatewayLoad { online, waiting: 1, chatting: 2 },
+                load: GatewayLoad { online, waiting: 1, chatting: 2, ..GatewayLoad::default() },
                 watch_ended: false,
             })
         };
         view.hear(id(1_000), gateway("a", 5), 0);
         view.hear(id(4_000), gateway("b", 7), 3_000);
-        assert_eq!(view.load(4_000), GatewayLoad { online: 12, waiting: 2, chatting: 4 });
+        assert_eq!(
+            view.load(4_000),
+            GatewayLoad { online: 12, waiting: 2, chatting: 4, ..GatewayLoad::default() }
+        );
         view.hear(id(4_500), gateway("b", 8), 3_500);
-        assert_eq!(view.load(5_000), GatewayLoad { online: 8, waiting: 1, chatting: 2 });
+        assert_eq!(
+            view.load(5_000),
+            GatewayLoad { online: 8, waiting: 1, chatting: 2, ..GatewayLoad::default() }
+        );
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl NewChat<'_> {
             traceparent,
             strangers: others().filter_map(|other| other.aliases.first().copied()).collect(),
             again: if is_spy { Bytes::new() } else { Bytes::copy_from_slice(&self.again) },
+            partner_college: String::new(),
         };
         assignment.encode_to_vec().into()
     }

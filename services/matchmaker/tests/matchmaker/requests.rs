@@ -168,7 +168,7 @@ async fn a_watch_ends_at_the_first_thing_that_makes_no_sense() {
     let node = Node::start(&Where::memory()).await;
     node.ready().await;
     let open = |gateway: &str, after: &str| {
-        Up::Open(WatchOpen { gateway: gateway.to_owned(), after: after.to_owned() })
+        Up::Open(WatchOpen { gateway: gateway.to_owned(), after: after.to_owned(), ..WatchOpen::default() })
     };
     let mut client = node.client(&context);
     let table = [

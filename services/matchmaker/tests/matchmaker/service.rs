@@ -278,9 +278,9 @@ async fn every_gateway_is_told_what_all_of_them_carry() {
     }
     let one = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
     let mut two = Gateway::watch(&context, &nodes[1], "gateway-2", "").await;
-    one.carries(GatewayLoad { online: 3, waiting: 1, chatting: 2 }).await;
-    two.carries(GatewayLoad { online: 4, waiting: 0, chatting: 4 }).await;
-    let sum = GatewayLoad { online: 7, waiting: 1, chatting: 6 };
+    one.carries(GatewayLoad { online: 3, waiting: 1, chatting: 2, ..GatewayLoad::default() }).await;
+    two.carries(GatewayLoad { online: 4, waiting: 0, chatting: 4, ..GatewayLoad::default() }).await;
+    let sum = GatewayLoad { online: 7, waiting: 1, chatting: 6, ..GatewayLoad::default() };
     let heard = two.hear_until(|gateway| gateway.cluster == Some(sum));
     tokio::time::timeout(FIRST, heard).await.expect("the sum is told");
 }

@@ -127,7 +127,8 @@ impl Gateway {
     pub(crate) async fn watch_at(context: &Context, address: SocketAddr, name: &str, after: &str) -> Self {
         let mut client = MatchmakerServiceClient::new(Channel::new(context, Targets::from(address)));
         let (up, requests) = mpsc::channel(16);
-        let open = Up::Open(WatchOpen { gateway: name.to_owned(), after: after.to_owned() });
+        let open = WatchOpen { gateway: name.to_owned(), after: after.to_owned(), ..WatchOpen::default() };
+        let open = Up::Open(open);
         up.send(WatchAssignmentsRequest { kind: Some(open) }).await.expect("room");
         let mut requests = Some(requests);
         let down = until(Duration::from_secs(5), "the watch opens", async || {
@@ -268,6 +269,7 @@ impl Gateway {
             Down::Generation(generation) => self.generation = generation,
             Down::Cluster(cluster) => self.cluster = Some(cluster),
             Down::Relays(relays) => self.relays = relays.addresses,
+            Down::Gateways(_) => {}
         }
         Ok(())
     }
