@@ -166,6 +166,12 @@ impl Secret {
         let hash = |keys: &Keys| hmac_of(keys.hash_key(purpose), content).finalize().into_bytes().into();
         self.0.iter().map(hash).collect()
     }
+
+    /// Whether `hash` is one of the above. Takes as long whatever is wrong with it.
+    #[must_use]
+    pub fn is_keyed_hash(&self, purpose: Purpose, content: &[u8], hash: &[u8; 32]) -> bool {
+        self.0.iter().any(|keys| hmac_of(keys.hash_key(purpose), content).verify_slice(hash).is_ok())
+    }
 }
 
 /// The bytes of an address that tell one subscriber from another.
@@ -353,11 +359,14 @@ mod tests {
         assert_ne!(known, hash(&new, Purpose::Digest, b"example.edu"));
         assert_ne!(known, hash(&new, Purpose::Front, b"example.edu"));
         let before = hash(&old, Purpose::College, b"example.edu");
-        assert_eq!(
-            both.keyed_hashes(Purpose::College, b"example.edu"),
-            [known, before],
-            "the signing one's first"
-        );
+        let hashes = both.keyed_hashes(Purpose::College, b"example.edu");
+        assert_eq!(hashes, [known, before], "the signing one's first");
+        for hash in hashes {
+            assert!(both.is_keyed_hash(Purpose::College, b"example.edu", &hash));
+            assert!(!both.is_keyed_hash(Purpose::College, b"example.org", &hash));
+            assert!(!both.is_keyed_hash(Purpose::Front, b"example.edu", &hash));
+        }
+        assert!(!new.is_keyed_hash(Purpose::College, b"example.edu", &before), "a secret that is gone");
     }
 
     #[test]
