@@ -9,6 +9,7 @@
 
 mod address;
 mod admission;
+mod classic;
 mod close;
 mod config;
 mod farewell;

@@ -1,0 +1,5 @@
+//! The classic protocol.
+#![cfg_attr(not(test), expect(dead_code, reason = "wired by the routes"))]
+
+pub mod captcha;
+pub mod college;
