@@ -3,3 +3,4 @@
 
 pub mod captcha;
 pub mod college;
+pub mod saved_log;
