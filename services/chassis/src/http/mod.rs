@@ -3,6 +3,8 @@
 //! hyper is driven directly, because `axum::serve` sets no bound on how long a client may take over its request's head.
 
 mod later;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
