@@ -22,8 +22,11 @@ impl Session {
         self.stop_waiting()
     }
 
-    /// The client is heard of again: it waits as before, with its old place.
+    /// The client is heard of again: it waits as before, with its old place. If that is too often, it has to be heard of once more.
     pub fn on_heard(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        if self.suspended.is_none() || self.limits.find().is_err() {
+            return Vec::new();
+        }
         let Some(Wanted { find, since_unix_ms, told, .. }) = self.suspended.take().map(|wanted| *wanted)
         else {
             return Vec::new();
