@@ -73,6 +73,9 @@ async fn open_to_all(request: Request, next: Next) -> Response {
             (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         ];
         (StatusCode::NO_CONTENT, headers).into_response()
+    } else if request.method() == Method::HEAD {
+        // Where GET does something, this would do it too.
+        (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response()
     } else {
         next.run(request).await
     };

@@ -58,8 +58,9 @@ impl Hub {
         let id = id.session();
         let ban = self.bans.check(id, &addresses);
         let slot = Arc::new(self.new_slot(id));
-        self.sessions.insert(id, Arc::clone(&slot));
+        // Locked before anybody else can find it, for until it is connected it looks like one that is over.
         let mut inner = slot.inner.lock();
+        self.sessions.insert(id, Arc::clone(&slot));
         let now_ms = self.context.clock.unix_ms();
         let endpoint = Endpoint::new(self.metrics.to_clients.clone(), now_ms);
         inner.addresses = addresses;
@@ -156,7 +157,7 @@ impl Hub {
             Call::Widen => {
                 let mut inner = slot.inner.lock();
                 if let Some(challenge) = inner.classic().and_then(|classic| classic.challenge.as_mut()) {
-                    challenge.find.only_interests = false;
+                    challenge.find.widen();
                 }
                 self.tell_locked(&slot, &mut inner, |session, env| session.on_widened(env));
                 Answer::Done
