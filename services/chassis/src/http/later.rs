@@ -23,8 +23,8 @@ use tokio::{
 
 use crate::net::Stream;
 
-/// How much is read of what a client sends before it has its answer, in bytes.
-const READ_AHEAD: usize = 4 * 1024;
+/// How much a client may send before it has its answer, in bytes. Who sends more is hung up on, for reading is how it is noticed that they are there.
+const READ_AHEAD: usize = 32 * 1024;
 
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -108,7 +108,7 @@ impl Parked {
             tokio::select! {
                 // Who has hung up by now gets no answer.
                 biased;
-                alive = read_ahead(&mut stream, &mut ahead), if ahead.len() < READ_AHEAD => alive?,
+                alive = read_ahead(&mut stream, &mut ahead) => alive?,
                 response = &mut answer => break response,
             }
         };
@@ -117,12 +117,12 @@ impl Parked {
     }
 }
 
-/// Reads some more. Nothing, if there won't be more.
+/// Reads some more. Nothing, if there won't be more, or there is too much.
 async fn read_ahead(stream: &mut Stream, ahead: &mut BytesMut) -> Option<()> {
     let mut some = [0; 64];
     let count = stream.read(&mut some).await.ok().filter(|count| *count > 0)?;
     ahead.extend_from_slice(&some[..count]);
-    Some(())
+    (ahead.len() <= READ_AHEAD).then_some(())
 }
 
 /// What stands for a request: what matters of it for sending the answer is whether the connection may be kept.

@@ -25,11 +25,12 @@ mod status;
 mod tests;
 
 use chassis::Context;
+use tokio::sync::Semaphore;
 
 #[cfg(fuzzing)]
 pub use self::fuzzing::fuzz;
 pub use self::{
-    call::{Answer, Call},
+    call::{Answer, Call, Polling},
     config::Settings,
     endpoint::{Bell, Endpoint, Want, digests},
     event::Event,
@@ -40,6 +41,9 @@ pub use self::{
 };
 use self::{captcha::Captcha, college::Colleges, peers::Peers};
 
+/// How much may be held of bodies that are being read, in bytes.
+const ROOM: usize = 64 * 1024 * 1024;
+
 /// What classic sessions need besides the hub.
 pub struct Services {
     /// The other gateways.
@@ -48,6 +52,8 @@ pub struct Services {
     pub captcha: Captcha,
     /// Whether somebody is of a college.
     pub colleges: Colleges,
+    /// Room for the bodies that are being read, in bytes.
+    pub room: Semaphore,
 }
 
 impl Services {
@@ -58,6 +64,7 @@ impl Services {
             peers: Peers::new(context, gateway),
             captcha: Captcha::new(&settings.captcha, &context.tasks),
             colleges: Colleges::new(&settings.college, context),
+            room: Semaphore::new(ROOM),
         }
     }
 }

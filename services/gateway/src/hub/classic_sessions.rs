@@ -14,9 +14,9 @@ use tracing::warn;
 
 use super::Hub;
 use crate::{
-    classic::{Answer, Bell, Call, ClientId, Endpoint, Event, Want},
+    classic::{Answer, Bell, Call, ClientId, Endpoint, Event, Polling, Want},
     permit::Permit,
-    protocol::{ClientFrame, Code, Find, Private},
+    protocol::{ClientFrame, Code, Find, Private, Refusal},
     session::Activity,
     slot::{Challenge, Classic, Client, Inner, Slot},
 };
@@ -58,7 +58,8 @@ impl Hub {
         let id = id.session();
         let ban = self.bans.check(id, &addresses);
         let slot = Arc::new(self.new_slot(id));
-        // Locked before anybody else can find it, for until it is connected it looks like one that is over.
+        // Locked before anybody else can find it, for until it is connected it looks like one that is over. (Who holds the table waits for no
+        // session that is not in it.)
         let mut inner = slot.inner.lock();
         self.sessions.insert(id, Arc::clone(&slot));
         let now_ms = self.context.clock.unix_ms();
@@ -115,7 +116,10 @@ impl Hub {
     }
 
     /// The first events of a session that has just begun: those of its chat if it is paired soon, or that it waits.
+    ///
+    /// If nobody waits for them any more, nobody will know of the session, and it ends.
     pub async fn first_events(self: &Arc<Self>, slot: &Arc<Slot>) -> Vec<Event> {
+        let mut unknown = Unknown { hub: Arc::clone(self), slot: Some(Arc::clone(slot)) };
         let bell = slot.inner.lock().classic().map(|classic| classic.endpoint.bell());
         let Some(bell) = bell else { return Vec::new() };
         let until = Instant::now() + FIRST_EVENTS;
@@ -136,17 +140,23 @@ impl Hub {
         }
         let events = self.take_events(slot, &mut inner);
         drop(inner);
+        unknown.slot = None;
         self.remove_if_over(slot.id);
         events
     }
 
     /// The client of a session calls.
     pub async fn call(self: &Arc<Self>, session: SessionId, call: Call) -> Answer {
+        if let Call::Poll(polling) = call
+            && let Some(events) = self.handed_before(polling.number)
+        {
+            return Answer::Events(events);
+        }
         let slot = self.sessions.get(&session).map(|slot| Arc::clone(&slot));
         let unknown = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let Some(slot) = slot.filter(|slot| slot.inner.lock().classic().is_some()) else { return unknown };
         let answer = match call {
-            Call::Poll(wait) => self.poll(&slot, wait).await,
+            Call::Poll(polling) => self.poll(&slot, polling).await,
             Call::Message(text) => self.speak(&slot, [text], Endpoint::may_talk, Endpoint::message),
             Call::Signals(signals) => self.speak(&slot, signals, Endpoint::may_signal, Endpoint::signal),
             Call::Typing(on) => self.type_classic(&slot, on),
@@ -168,20 +178,34 @@ impl Hub {
         answer
     }
 
-    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, wait: Duration) -> Answer {
+    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, polling: Polling) -> Answer {
         let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
-        let until = Instant::now() + wait;
+        let until = Instant::now() + polling.wait;
         loop {
             let rings = poll.bell.rings();
             tokio::pin!(rings);
             rings.as_mut().enable();
             if let Some(answer) = poll.look() {
+                self.keep_handed(polling.number, &answer);
                 return answer;
             }
             if tokio::time::timeout_at(until, rings).await.is_err() {
                 poll.close(false);
                 return Answer::nothing();
             }
+        }
+    }
+
+    /// A poll of another gateway's is answered as before, if its answer did not arrive.
+    fn handed_before(&self, number: u64) -> Option<String> {
+        if number == 0 { None } else { self.handed.lock().get(number) }
+    }
+
+    fn keep_handed(&self, number: u64, answer: &Answer) {
+        if let Answer::Events(events) = answer
+            && number != 0
+        {
+            self.handed.lock().insert(number, events.clone());
         }
     }
 
@@ -215,6 +239,10 @@ impl Hub {
         if !inner.classic().is_some_and(|classic| is_good(&classic.endpoint)) {
             return Answer::Failed;
         }
+        let count = u32::try_from(said.len()).unwrap_or(u32::MAX);
+        if let Err(refusal) = inner.session.prepay(count) {
+            return refused(&refusal);
+        }
         for what in said {
             let Some(classic) = inner.classic() else { return Answer::Failed };
             classic.endpoint.listen();
@@ -222,11 +250,7 @@ impl Hub {
             self.tell_locked(slot, &mut inner, |session, env| session.on_frame(frame, env));
             let answer = inner.classic().map_or(Ok(()), |classic| classic.endpoint.answer(true));
             if let Err(refusal) = answer {
-                let wait = refusal.retry_after_ms.map(Duration::from_millis);
-                return match (refusal.code, wait) {
-                    (Code::SlowDown, Some(wait)) => Answer::TooFast(wait),
-                    _ => Answer::Failed,
-                };
+                return refused(&refusal);
             }
         }
         Answer::Done
@@ -347,12 +371,35 @@ impl Hub {
     }
 }
 
+/// A session of which its client does not know yet. Dropping it with the slot ends the session.
+struct Unknown {
+    hub: Arc<Hub>,
+    slot: Option<Arc<Slot>>,
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.hub.end_classic(&slot, &mut slot.inner.lock());
+            self.hub.remove_if_over(slot.id);
+        }
+    }
+}
+
 /// A call that is under way.
 pub struct UnderWay(Arc<Hub>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let wait = refusal.retry_after_ms.map(Duration::from_millis);
+    match (refusal.code, wait) {
+        (Code::SlowDown, Some(wait)) => Answer::TooFast(wait),
+        _ => Answer::Failed,
     }
 }
 

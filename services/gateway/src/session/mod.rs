@@ -186,6 +186,8 @@ pub struct Session {
     waited: Option<Waited>,
     /// What a classic client waits for that has not been heard of for a while.
     suspended: Option<Box<Wanted>>,
+    /// How much of what is about to be said has been counted for the rate.
+    prepaid: u32,
     state: State,
     past: Option<Past>,
 }
@@ -280,6 +282,7 @@ impl Session {
             memory: Memory::default(),
             waited: None,
             suspended: None,
+            prepaid: 0,
             state: State::Idle,
             past: None,
         }
