@@ -5,7 +5,7 @@
 //! it has read.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
     pin::Pin,
     sync::Arc,
@@ -78,24 +78,14 @@ impl Parked {
     /// What was asked for is answered later, if the response says so.
     ///
     /// # Errors
-    /// The response, if there is one already.
-    pub(super) async fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
+    /// The response, if it is one already.
+    pub(super) fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
         let later = response.extensions_mut().remove::<Later>();
-        let Some(mut answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
+        let Some(answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
         let mut headers = std::mem::take(response.headers_mut());
         // It is that of the empty part.
         headers.remove(header::CONTENT_LENGTH);
-        let at_once = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        match at_once.await {
-            Some(mut response) => {
-                response.headers_mut().extend(headers);
-                Err(response)
-            }
-            None => Ok(Self { answer, headers, stand_in }),
-        }
+        Ok(Self { answer, headers, stand_in })
     }
 
     /// Waits for the answer, and gives the connection back with what stands for the request. Nothing, if the client hangs up.

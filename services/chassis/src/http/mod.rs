@@ -151,7 +151,7 @@ impl Service<Request<Incoming>> for Answers {
         let (router, parking) = (self.router.clone(), Arc::clone(&self.parking));
         Box::pin(async move {
             let response = router.oneshot(request).await?;
-            match Parked::of(response, stand_in).await {
+            match Parked::of(response, stand_in) {
                 Ok(parked) => {
                     parking.park(parked);
                     std::future::pending().await

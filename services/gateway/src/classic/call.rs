@@ -39,6 +39,8 @@ pub enum Call {
     Captcha(Private),
     /// `/rtcpeerdescription`, `/icecandidate`.
     Signals(Vec<Private>),
+    /// Another gateway's poll of this number was broken off.
+    BrokenOff(u64),
 }
 
 /// The answer to a call.
@@ -84,6 +86,7 @@ impl Call {
             Self::Widen => "stoplookingforcommonlikes",
             Self::Captcha(_) => "recaptcha",
             Self::Signals(_) => "signal",
+            Self::BrokenOff(_) => "broken_off",
         }
     }
 
@@ -110,6 +113,7 @@ impl Call {
             Self::Signals(signals) => {
                 ProtoCall::Signals(Signals { data: signals.into_iter().map(|signal| signal.0).collect() })
             }
+            Self::BrokenOff(number) => ProtoCall::BrokenOff(number),
         };
         CallSessionRequest { id: id.as_str().to_owned(), call: Some(call) }
     }
@@ -128,6 +132,7 @@ impl Call {
             ProtoCall::Disconnect(Disconnect {}) => Some(Self::Disconnect),
             ProtoCall::Widen(Widen {}) => Some(Self::Widen),
             ProtoCall::Captcha(response) => Some(Self::Captcha(Private(response))),
+            ProtoCall::BrokenOff(number) => Some(Self::BrokenOff(number)),
             ProtoCall::Signals(signals) => Self::signals(signals.data.iter().map(String::as_str)),
         }
     }
@@ -197,6 +202,7 @@ mod tests {
             Call::Widen,
             Call::Captcha(Private("03AGdBq".into())),
             Call::signals(signals.into_iter()).expect("signals"),
+            Call::BrokenOff(7),
         ];
         for call in calls {
             let request = call.clone().request(&id);

@@ -24,6 +24,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use chassis::Context;
 use tokio::sync::Semaphore;
 
@@ -47,7 +49,7 @@ const ROOM: usize = 64 * 1024 * 1024;
 /// What classic sessions need besides the hub.
 pub struct Services {
     /// The other gateways.
-    pub peers: Peers,
+    pub peers: Arc<Peers>,
     /// Whether somebody is a person.
     pub captcha: Captcha,
     /// Whether somebody is of a college.
@@ -61,7 +63,7 @@ impl Services {
     #[must_use]
     pub fn new(settings: &Settings, context: &Context, gateway: &str) -> Self {
         Self {
-            peers: Peers::new(context, gateway),
+            peers: Arc::new(Peers::new(context, gateway)),
             captcha: Captcha::new(&settings.captcha, &context.tasks),
             colleges: Colleges::new(&settings.college, context),
             room: Semaphore::new(ROOM),

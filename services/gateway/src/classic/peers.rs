@@ -112,7 +112,7 @@ impl Peers {
     }
 
     /// Asks the gateway that holds a session.
-    pub async fn call(&self, id: &ClientId, call: Call) -> Answer {
+    pub async fn call(self: &Arc<Self>, id: &ClientId, call: Call) -> Answer {
         let nobody = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let fronts = id.fronts(&self.context.secret);
         let Some(front) = self.known_of(&fronts).await else { return nobody };
@@ -121,6 +121,7 @@ impl Peers {
         let (began, mut failing) = (Instant::now(), None);
         // Not 0.
         let number = u64::from_be_bytes(self.context.random.bytes()) | 1;
+        let mut asking = Asking { peers: Arc::clone(self), front, id: id.clone(), number, is_open: false };
         loop {
             let Some(mut peer) = self.known.lock().get(&front).cloned() else { return nobody };
             // One that is asked again is not open for longer.
@@ -131,7 +132,11 @@ impl Peers {
                 call => call,
             };
             let (is_idempotent, asked) = (call.is_idempotent(), Instant::now());
-            match peer.client.call_session(grpc::request(call.request(id), DEADLINE)).await {
+            asking.is_open = matches!(call, Call::Poll(_));
+            let called = peer.client.call_session(grpc::request(call.request(id), DEADLINE)).await;
+            // Of one that failed it is not known what it took; it is asked again, or the client will ask.
+            asking.is_open &= called.is_err();
+            match called {
                 Ok(response) => return response.into_inner().into(),
                 Err(status) if !grpc::is_transient(&status) => {
                     debug!(code = ?status.code(), "another gateway refused a call");
@@ -188,6 +193,33 @@ impl Peers {
             nobodies.extend(fronts.iter().map(|front| (*front, now + NOBODY)));
         }
         found
+    }
+}
+
+/// A poll that is being asked for. Dropping it while it is tells that the client has broken it off.
+struct Asking {
+    peers: Arc<Peers>,
+    front: Front,
+    id: ClientId,
+    number: u64,
+    is_open: bool,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let peer = self.peers.known.lock().get(&self.front).cloned();
+        let Some(mut peer) = peer.filter(|_| self.is_open) else { return };
+        let request = grpc::request(Call::BrokenOff(self.number).request(&self.id), BUDGET);
+        let context = &self.peers.context;
+        let hard = context.drain.hard();
+        context.tasks.spawn("poll broken off", async move {
+            tokio::select! {
+                told = peer.client.call_session(request) => drop(told.inspect_err(|status| {
+                    debug!(code = ?status.code(), "a poll that was broken off could not be told");
+                })),
+                () = hard => {}
+            }
+        });
     }
 }
 

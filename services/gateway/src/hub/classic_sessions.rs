@@ -138,7 +138,7 @@ impl Hub {
         {
             classic.endpoint.tell_waiting();
         }
-        let events = self.take_events(slot, &mut inner);
+        let events = self.take_events(slot, &mut inner, 0);
         drop(inner);
         unknown.slot = None;
         self.remove_if_over(slot.id);
@@ -147,11 +147,6 @@ impl Hub {
 
     /// The client of a session calls.
     pub async fn call(self: &Arc<Self>, session: SessionId, call: Call) -> Answer {
-        if let Call::Poll(polling) = call
-            && let Some(events) = self.handed_before(polling.number)
-        {
-            return Answer::Events(events);
-        }
         let slot = self.sessions.get(&session).map(|slot| Arc::clone(&slot));
         let unknown = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let Some(slot) = slot.filter(|slot| slot.inner.lock().classic().is_some()) else { return unknown };
@@ -173,20 +168,23 @@ impl Hub {
                 Answer::Done
             }
             Call::Captcha(response) => self.answer_challenge(&slot, response),
+            Call::BrokenOff(number) => self.break_off(&slot, number),
         };
         self.remove_if_over(session);
         answer
     }
 
     async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, polling: Polling) -> Answer {
-        let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
+        if let Some(events) = self.handed.lock().get(slot.id, polling.number) {
+            return answer(events);
+        }
+        let Some(poll) = OpenPoll::open(self, slot, polling.number) else { return Answer::Unknown };
         let until = Instant::now() + polling.wait;
         loop {
             let rings = poll.bell.rings();
             tokio::pin!(rings);
             rings.as_mut().enable();
             if let Some(answer) = poll.look() {
-                self.keep_handed(polling.number, &answer);
                 return answer;
             }
             if tokio::time::timeout_at(until, rings).await.is_err() {
@@ -196,32 +194,55 @@ impl Hub {
         }
     }
 
-    /// A poll of another gateway's is answered as before, if its answer did not arrive.
-    fn handed_before(&self, number: u64) -> Option<String> {
-        if number == 0 { None } else { self.handed.lock().get(number) }
-    }
-
-    fn keep_handed(&self, number: u64, answer: &Answer) {
-        if let Answer::Events(events) = answer
-            && number != 0
-        {
-            self.handed.lock().insert(number, events.clone());
+    /// Another gateway's client has broken a poll off. What it took comes first again.
+    fn break_off(self: &Arc<Self>, slot: &Arc<Slot>, number: u64) -> Answer {
+        let mut inner = slot.inner.lock();
+        let handed = self.handed.lock().take(slot.id, number);
+        let Some(classic) = inner.classic() else { return Answer::Unknown };
+        if let Some(events) = handed {
+            classic.endpoint.put_back(events);
+            classic.endpoint.ring();
         }
+        let is_open = classic.endpoint.is_open_elsewhere(number);
+        let has_none = !classic.endpoint.has_open_poll();
+        if is_open || has_none {
+            self.quiet(slot, &mut inner, is_open);
+        }
+        Answer::Done
     }
 
-    /// Takes all that waits; what it took is acknowledged, and with the last event the session ends.
-    fn take_events(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) -> Vec<Event> {
+    /// No poll is open any more, and the client is not there to make another.
+    fn quiet(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, closes: bool) {
+        let now_ms = self.context.clock.unix_ms();
+        if let Some(classic) = inner.classic().filter(|_| closes) {
+            classic.endpoint.close_poll(now_ms);
+        }
+        if inner.session.activity() == Activity::Waiting {
+            self.tell_locked(slot, inner, |session, _| session.on_quiet());
+        }
+        self.heed_deadlines(slot.id, inner);
+    }
+
+    /// Takes all that waits; what it took is acknowledged, and with the last event the session ends. What another gateway's poll takes,
+    /// which has a number, is kept for a moment.
+    fn take_events(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, number: u64) -> Vec<Event> {
         let Some(classic) = inner.classic() else { return Vec::new() };
         let taken = classic.endpoint.take();
         if let Some(seq) = taken.seq {
             let ack = ClientFrame::Ack { seq };
             self.tell_locked(slot, inner, |session, env| session.on_frame(ack, env));
         }
-        if taken.is_last {
+        if taken.is_last && number == 0 {
             self.end_classic(slot, inner);
         }
         let messages = taken.events.iter().filter(|event| matches!(event, Event::Message { .. }));
         messages.for_each(|_| self.metrics.message());
+        if number != 0 {
+            self.handed.lock().insert(slot.id, number, taken.events.clone());
+            if let Some(classic) = inner.classic().filter(|_| taken.is_last) {
+                classic.endpoint.linger(self.context.clock.unix_ms());
+            }
+        }
         taken.events
     }
 
@@ -395,6 +416,11 @@ impl Drop for UnderWay {
     }
 }
 
+/// The answer of a poll that has something to say.
+fn answer(events: &[Event]) -> Answer {
+    serde_json::to_string(events).map_or(Answer::Unknown, Answer::Events)
+}
+
 fn refused(refusal: &Refusal) -> Answer {
     let wait = refusal.retry_after_ms.map(Duration::from_millis);
     match (refusal.code, wait) {
@@ -409,16 +435,21 @@ struct OpenPoll {
     slot: Arc<Slot>,
     bell: Arc<Bell>,
     number: u64,
+    given: u64,
 }
 
 impl OpenPoll {
-    fn open(hub: &Arc<Hub>, slot: &Arc<Slot>) -> Option<Self> {
+    fn open(hub: &Arc<Hub>, slot: &Arc<Slot>, given: u64) -> Option<Self> {
         let mut inner = slot.inner.lock();
+        if inner.classic()?.endpoint.lingers() {
+            hub.end_classic(slot, &mut inner);
+            return None;
+        }
         let endpoint = &mut inner.classic()?.endpoint;
-        let (number, bell) = (endpoint.open_poll(), endpoint.bell());
+        let (number, bell) = (endpoint.open_poll(given), endpoint.bell());
         hub.tell_locked(slot, &mut inner, |session, env| session.on_heard(env));
         drop(inner);
-        Some(Self { hub: Arc::clone(hub), slot: Arc::clone(slot), bell, number })
+        Some(Self { hub: Arc::clone(hub), slot: Arc::clone(slot), bell, number, given })
     }
 
     /// The answer, if there is one by now.
@@ -434,9 +465,9 @@ impl OpenPoll {
             return None;
         }
         endpoint.close_poll(self.hub.context.clock.unix_ms());
-        let events = self.hub.take_events(&self.slot, &mut inner);
+        let events = self.hub.take_events(&self.slot, &mut inner, self.given);
         self.hub.heed_deadlines(self.slot.id, &mut inner);
-        serde_json::to_string(&events).ok().map(Answer::Events)
+        Some(answer(&events))
     }
 
     /// Nobody waits for it any more.
@@ -445,10 +476,10 @@ impl OpenPoll {
         let Some(classic) = inner.classic().filter(|classic| classic.endpoint.is_open(self.number)) else {
             return;
         };
-        classic.endpoint.close_poll(self.hub.context.clock.unix_ms());
-        if is_broken_off && inner.session.activity() == Activity::Waiting {
-            self.hub.tell_locked(&self.slot, &mut inner, |session, _| session.on_quiet());
+        if is_broken_off {
+            return self.hub.quiet(&self.slot, &mut inner, true);
         }
+        classic.endpoint.close_poll(self.hub.context.clock.unix_ms());
         self.hub.heed_deadlines(self.slot.id, &mut inner);
     }
 }
