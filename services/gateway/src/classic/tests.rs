@@ -21,7 +21,7 @@ fn endpoint() -> Endpoint {
     Endpoint::new(Depth::default(), 0)
 }
 
-fn pairing() -> Pairing {
+pub(crate) fn pairing() -> Pairing {
     Pairing {
         ticket: TicketId([1; 16]),
         chat: ChatId([7; 16]),

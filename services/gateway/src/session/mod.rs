@@ -207,6 +207,8 @@ struct Waiting {
     place: Option<Place>,
     /// Where it lay before it was put in again.
     old_place: Option<Place>,
+    /// It was, or may have been, put in twice: the pool may have another entry of it when it is paired.
+    twice: bool,
     no_shows: u32,
     /// How long those who meet anybody have waited lately, where it is known.
     anybody_estimate_ms: Option<u64>,
