@@ -254,7 +254,8 @@ async fn call(hub: &Arc<Hub>, id: Option<ClientId>, call: Option<Call>) -> Answe
             hub.call(id.session(), call).await
         }
         Some(id) if is_poll => tokio::select! {
-            answer = hub.classic.peers.call(&id, call) => answer,
+            // Boxed, for most polls are not forwarded, and all would have room for it.
+            answer = Box::pin(hub.classic.peers.call(&id, call)) => answer,
             () = hub.until_last_words() => Answer::nothing(),
         },
         Some(id) => {
