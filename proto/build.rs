@@ -5,10 +5,11 @@ use std::{env, fs, path::PathBuf};
 use anyhow::Context as _;
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "stroll/v1/subject.proto",
     "stroll/v1/matchmaker.proto",
     "stroll/v1/relay.proto",
+    "stroll/v1/gateway.proto",
     "stroll/v1/moderation.proto",
 ];
 

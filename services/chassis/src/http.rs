@@ -2,7 +2,7 @@
 //!
 //! hyper is driven directly, because `axum::serve` sets no bound on how long a client may take over its request's head.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::server::conn::http1;
@@ -23,8 +23,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that is not upgraded may last. A client that asks and never reads would hold it for ever; any other
 /// just connects again.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// How long a last request may take then.
-const LAST_REQUEST: Duration = Duration::from_secs(30);
+/// How long a last request may take then. Polls are answered after a minute.
+const LAST_REQUEST: Duration = Duration::from_secs(65);
 /// Largest head, and what hyper reads ahead, in bytes.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -48,16 +48,19 @@ pub async fn serve_until(
             () = &mut end => return,
         };
         let (stream, peer) = accepted;
-        let router = router.clone().layer(axum::Extension(ConnectInfo(peer)));
-        context.tasks.spawn("http connection", serve_connection(context.clone(), stream, router));
+        context
+            .tasks
+            .spawn("http connection", serve_connection(context.clone(), stream, peer, router.clone()));
     }
 }
 
-async fn serve_connection(context: Context, stream: Stream, router: Router) {
-    let service = TowerToHyperService::new(
-        router
-            .map_request(|request: http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new)),
-    );
+async fn serve_connection(context: Context, stream: Stream, peer: SocketAddr, router: Router) {
+    let service = TowerToHyperService::new(router.map_request(
+        move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        },
+    ));
     let is_late = context.drain.is_draining();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

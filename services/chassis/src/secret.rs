@@ -36,6 +36,12 @@ pub enum Purpose {
     Address,
     /// Hashes sessions, for others to remember them by. Never leaves the cluster in clear.
     Alias,
+    /// Proves a mail domain to be a classic client's own. Hashed.
+    College,
+    /// Strangers' digests in a chat, told to classic clients. Hashed.
+    Digest,
+    /// Hides in a classic client's id which gateway holds its session. Hashed.
+    Front,
 }
 
 impl Purpose {
@@ -47,6 +53,9 @@ impl Purpose {
             Self::Question => b"stroll v1 question",
             Self::Address => b"stroll v1 address",
             Self::Alias => b"stroll v1 alias",
+            Self::College => b"stroll v1 college",
+            Self::Digest => b"stroll v1 digest",
+            Self::Front => b"stroll v1 front",
         }
     }
 }
@@ -81,6 +90,9 @@ struct Keys {
     question: XChaCha20Poly1305,
     address: [u8; 32],
     alias: [u8; 32],
+    college: [u8; 32],
+    digest: [u8; 32],
+    front: [u8; 32],
 }
 
 impl Secret {
@@ -147,6 +159,19 @@ impl Secret {
     pub fn session_aliases(&self, session: SessionId) -> Vec<Alias> {
         self.0.iter().map(|keys| keys.alias(session)).collect()
     }
+
+    /// Keyed hashes of anything else (HMAC-SHA-256), one per known secret, the signing one's first.
+    #[must_use]
+    pub fn keyed_hashes(&self, purpose: Purpose, content: &[u8]) -> Vec<[u8; 32]> {
+        let hash = |keys: &Keys| hmac_of(keys.hash_key(purpose), content).finalize().into_bytes().into();
+        self.0.iter().map(hash).collect()
+    }
+
+    /// Whether `hash` is one of the above. Takes as long whatever is wrong with it.
+    #[must_use]
+    pub fn is_keyed_hash(&self, purpose: Purpose, content: &[u8], hash: &[u8; 32]) -> bool {
+        self.0.iter().any(|keys| hmac_of(keys.hash_key(purpose), content).verify_slice(hash).is_ok())
+    }
 }
 
 /// The bytes of an address that tell one subscriber from another.
@@ -173,6 +198,9 @@ impl Keys {
             question: XChaCha20Poly1305::new(&key(Purpose::Question).into()),
             address: key(Purpose::Address),
             alias: key(Purpose::Alias),
+            college: key(Purpose::College),
+            digest: key(Purpose::Digest),
+            front: key(Purpose::Front),
         }
     }
 
@@ -186,9 +214,28 @@ impl Keys {
             Purpose::Session => &self.session,
             Purpose::Question => &self.question,
             Purpose::Resume => &self.resume,
-            Purpose::Seat | Purpose::Address | Purpose::Alias => {
+            Purpose::Seat
+            | Purpose::Address
+            | Purpose::Alias
+            | Purpose::College
+            | Purpose::Digest
+            | Purpose::Front => {
                 debug_assert!(false, "nothing is sealed for {purpose:?}");
                 &self.resume
+            }
+        }
+    }
+
+    fn hash_key(&self, purpose: Purpose) -> &[u8; 32] {
+        match purpose {
+            Purpose::Address => &self.address,
+            Purpose::Alias => &self.alias,
+            Purpose::College => &self.college,
+            Purpose::Digest => &self.digest,
+            Purpose::Front => &self.front,
+            Purpose::Seat | Purpose::Session | Purpose::Resume | Purpose::Question => {
+                debug_assert!(false, "{purpose:?} is for tokens, a bare hash could be taken for one");
+                &self.digest
             }
         }
     }
@@ -300,6 +347,26 @@ mod tests {
         assert_eq!(both.session_aliases(session), [after, before], "the signing one's first");
         assert_ne!(old.session_aliases(SessionId([2; 16])), [before]);
         assert_eq!(format!("{before:?}"), "REDACTED");
+    }
+
+    #[test]
+    fn a_keyed_hash_tells_contents_purposes_and_secrets_apart() {
+        let (old, new, both) = (secret(OLD), secret(NEW), secret(&format!("{NEW},{OLD}")));
+        let hash = |secret: &Secret, purpose, content: &[u8]| secret.keyed_hashes(purpose, content)[0];
+        let known = hash(&new, Purpose::College, b"example.edu");
+        assert_eq!(known, hash(&new, Purpose::College, b"example.edu"));
+        assert_ne!(known, hash(&new, Purpose::College, b"example.org"));
+        assert_ne!(known, hash(&new, Purpose::Digest, b"example.edu"));
+        assert_ne!(known, hash(&new, Purpose::Front, b"example.edu"));
+        let before = hash(&old, Purpose::College, b"example.edu");
+        let hashes = both.keyed_hashes(Purpose::College, b"example.edu");
+        assert_eq!(hashes, [known, before], "the signing one's first");
+        for hash in hashes {
+            assert!(both.is_keyed_hash(Purpose::College, b"example.edu", &hash));
+            assert!(!both.is_keyed_hash(Purpose::College, b"example.org", &hash));
+            assert!(!both.is_keyed_hash(Purpose::Front, b"example.edu", &hash));
+        }
+        assert!(!new.is_keyed_hash(Purpose::College, b"example.edu", &before), "a secret that is gone");
     }
 
     #[test]

@@ -2,8 +2,14 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, str::FromStr, time::Duration};
 
-use chassis::{Sections, Settings, grpc::Targets, settings::duration};
+use chassis::{
+    Sections, Settings,
+    grpc::{Target, Targets},
+    settings::duration,
+};
 use ipnet::IpNet;
+
+use crate::classic;
 
 /// Settings of a gateway.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,6 +23,12 @@ pub struct Config {
     /// Moderation: `http://name:port`, or a comma list
     #[arg(long, env = "STROLL_MODERATION", value_name = "URL")]
     pub moderation: Targets,
+    /// Where other gateways connect, to reach the sessions of classic clients that are here
+    #[arg(long, env = "STROLL_PEER_LISTEN", default_value = "0.0.0.0:7004", value_name = "ADDRESS")]
+    pub peer_listen: SocketAddr,
+    /// How other gateways reach this one: `http://name:port`. Default: the address it listens on for them, if that is one
+    #[arg(long, env = "STROLL_ADVERTISE", value_name = "URL", value_parser = url)]
+    pub advertise: Option<String>,
     /// What clients may do
     #[command(flatten)]
     pub public: Public,
@@ -40,6 +52,9 @@ pub struct Public {
     /// Rates and bounds
     #[command(flatten)]
     pub limits: Limits,
+    /// What classic clients are offered
+    #[command(flatten)]
+    pub classic: classic::Settings,
 }
 
 /// What wishes may name, and what holds where they name nothing.
@@ -84,6 +99,38 @@ pub struct Limits {
 
 impl Settings for Config {
     const ADMIN_LISTEN: &'static str = "0.0.0.0:9080";
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.public.problems();
+        if self.public.classic.is_served && self.peer_listen.ip().is_unspecified() && self.advertise.is_none()
+        {
+            let listen = self.peer_listen;
+            problems.push(format!(
+                "--advertise (STROLL_ADVERTISE) has to say how other gateways reach this one, since --peer-listen {listen} names no \
+                 address"
+            ));
+        }
+        problems
+    }
+}
+
+impl Config {
+    /// The address that matchmakers name to other gateways, given the one that was bound.
+    pub(crate) fn advertised(&self, bound: SocketAddr) -> String {
+        self.advertise.clone().unwrap_or_else(|| format!("http://{bound}"))
+    }
+}
+
+impl Public {
+    /// What is wrong with the values together, one sentence each.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.classic.problems(&self.wishes.sections)
+    }
+}
+
+fn url(text: &str) -> Result<String, chassis::grpc::BadTarget> {
+    text.parse::<Target>().map(|_| text.trim().trim_end_matches('/').to_owned())
 }
 
 /// Scheme, host and port of a page (RFC 6454), in lower case.
@@ -117,8 +164,19 @@ impl Origin {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// The settings that hold where these arguments say nothing else.
+    pub fn public(arguments: &[&str]) -> Public {
+        let needed =
+            ["--matchmaker", "http://a:1", "--moderation", "http://a:1", "--advertise", "http://a:1"];
+        let arguments = needed.iter().chain(arguments).map(Into::into);
+        chassis::settings::parse::<Config>("gateway", arguments, |_| None)
+            .expect("good settings")
+            .service
+            .public
+    }
 
     #[test]
     fn an_origin_has_a_scheme_and_a_host_and_no_path() {

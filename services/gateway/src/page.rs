@@ -30,7 +30,10 @@ struct Files;
 pub async fn serve(request: Request) -> Response<Body> {
     let mut response = match *request.method() {
         Method::GET | Method::HEAD => find(request.uri().path(), request.headers()),
-        _ => plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
+        _ if Files::get(name(request.uri().path())).is_some() => {
+            plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
+        }
+        _ => not_found(),
     };
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -39,11 +42,8 @@ pub async fn serve(request: Request) -> Response<Body> {
 }
 
 fn find(path: &str, headers: &HeaderMap) -> Response<Body> {
-    let name = match path.trim_start_matches('/') {
-        "" => "index.html",
-        name => name,
-    };
-    let Some(file) = Files::get(name) else { return plain(StatusCode::NOT_FOUND, "not found\n") };
+    let name = name(path);
+    let Some(file) = Files::get(name) else { return not_found() };
     let etag = etag(&file.metadata.sha256_hash());
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return with_headers(StatusCode::NOT_MODIFIED, Body::empty(), &[(header::ETAG, &etag)]);
@@ -57,6 +57,20 @@ fn find(path: &str, headers: &HeaderMap) -> Response<Body> {
             (header::ETAG, &etag),
         ],
     )
+}
+
+fn name(path: &str) -> &str {
+    match path.trim_start_matches('/') {
+        "" => "index.html",
+        name => name,
+    }
+}
+
+/// Pages of any origin may learn that there is nothing: classic clients ask for more than is served.
+fn not_found() -> Response<Body> {
+    let mut response = plain(StatusCode::NOT_FOUND, "not found\n");
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 fn etag(hash: &[u8; 32]) -> String {

@@ -1,4 +1,4 @@
-//! Where the hub keeps one session, with its socket and its seats.
+//! Where the hub keeps one session, with its client and its seats.
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use stroll_proto::v1::{Subject, gateway_frame::Body};
 
 use crate::{
+    classic::Endpoint,
     outbox::Outbox,
+    permit::Permit,
+    protocol::Find,
     relays::Link,
     session::{Activity, Session},
 };
@@ -25,8 +28,8 @@ pub struct Slot {
 pub struct Inner {
     /// The state machine.
     pub session: Session,
-    /// The socket, while there is one.
-    pub socket: Option<Arc<Outbox>>,
+    /// What its client is reached by, while there is one.
+    pub client: Option<Client>,
     /// Keyed hashes of the address that it last connected from.
     pub addresses: Vec<AddressHash>,
     /// The seat of the chat, or of the one that is about to begin.
@@ -35,6 +38,32 @@ pub struct Inner {
     pub past_seat: Option<Seat>,
     /// The hub has let go of this slot: take another.
     pub removed: bool,
+}
+
+/// What a client is reached by.
+pub enum Client {
+    /// A WebSocket.
+    Socket(Arc<Outbox>),
+    /// Polls of the classic protocol.
+    Classic(Box<Classic>),
+}
+
+/// What is kept for a classic client.
+pub struct Classic {
+    /// Its end of the chat.
+    pub endpoint: Endpoint,
+    /// The captcha that it is to solve first.
+    pub challenge: Option<Box<Challenge>>,
+    /// It counts for its address as long as it lasts.
+    pub _permit: Permit,
+}
+
+/// A captcha that is to be solved before the client waits.
+pub struct Challenge {
+    /// What it waits for then.
+    pub find: Find,
+    /// An answer is being checked.
+    pub is_checked: bool,
 }
 
 /// A seat at a relay.
@@ -51,7 +80,7 @@ impl Slot {
         let id = session.id();
         let inner = Inner {
             session,
-            socket: None,
+            client: None,
             addresses: Vec::new(),
             seat: None,
             past_seat: None,
@@ -68,6 +97,20 @@ impl Slot {
 }
 
 impl Inner {
+    /// Whether it is this socket that the client is reached by.
+    #[must_use]
+    pub fn has_socket(&self, outbox: &Arc<Outbox>) -> bool {
+        matches!(&self.client, Some(Client::Socket(socket)) if Arc::ptr_eq(socket, outbox))
+    }
+
+    /// What is kept for the client, if it is a classic one.
+    pub fn classic(&mut self) -> Option<&mut Classic> {
+        match &mut self.client {
+            Some(Client::Classic(classic)) => Some(classic),
+            Some(Client::Socket(_)) | None => None,
+        }
+    }
+
     /// Who it is, for moderation and the pool.
     #[must_use]
     pub fn subject(&self) -> Subject {

@@ -40,7 +40,14 @@ impl Stats {
     pub fn read(&self, hub: &Hub) -> Numbers {
         let heard = self.0.lock().filter(|(_, at)| at.elapsed() <= MAX_AGE);
         let own = hub.load();
-        let GatewayLoad { online, waiting, chatting } = heard.map_or(own, |(cluster, _)| cluster);
+        let GatewayLoad { online, waiting, chatting, .. } = heard.map_or(own, |(cluster, _)| cluster);
         Numbers { online: online.max(own.online), waiting, chatting }
+    }
+
+    /// How long those of spy mode had waited who were paired in the cluster in the last minute.
+    #[must_use]
+    pub fn spy_waits(&self, hub: &Hub) -> GatewayLoad {
+        let heard = self.0.lock().filter(|(_, at)| at.elapsed() <= MAX_AGE);
+        heard.map_or_else(|| hub.load(), |(cluster, _)| cluster)
     }
 }

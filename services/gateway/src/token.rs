@@ -200,6 +200,7 @@ pub fn read_resume(
         traceparent: String::new(),
         strangers: claims.strangers.into_iter().map(Alias).collect(),
         again: <[u8; 16]>::try_from(&*claims.again).ok().map(Redacted::new),
+        partner_college: None,
     };
     // One that the operator has done away with since counts no more.
     let section = sections.get(&claims.section).unwrap_or_else(|| sections.first()).clone();
@@ -236,6 +237,7 @@ mod tests {
             traceparent: String::new(),
             strangers: vec![Alias(5)],
             again: Some(Redacted::new([6; 16])),
+            partner_college: None,
         };
         Rejoin { pairing, section: sections().get("night").expect("a section").clone() }
     }

@@ -71,7 +71,7 @@ pub(crate) async fn watch(
     connected: &mut impl FnMut(),
 ) -> Result<(), Status> {
     let (up, requests) = mpsc::channel(16);
-    let open = WatchOpen { gateway: hub.id.clone(), after: after.clone() };
+    let open = WatchOpen { gateway: hub.id.clone(), after: after.clone(), address: hub.address.clone() };
     send(&up, Up::Open(open)).await?;
     let mut down = silent(hub.tickets().matchmaker().watch_assignments(ReceiverStream::new(requests)))
         .await??
@@ -126,6 +126,10 @@ async fn handle(
             hub.stats.heard(cluster);
             Ok(())
         }
+        Some(Down::Gateways(gateways)) => {
+            hub.classic.peers.heard_of(&gateways.gateways);
+            Ok(())
+        }
         Some(Down::Relays(relays)) => {
             hub.relays_heard_of(&relays.addresses);
             Ok(())
@@ -167,5 +171,6 @@ fn pairing(secret: &Secret, assignment: Assignment) -> Result<Pairing, chassis::
         traceparent: assignment.traceparent,
         strangers: assignment.strangers.into_iter().map(Alias).collect(),
         again: <[u8; 16]>::try_from(&*assignment.again).ok().map(Redacted::new),
+        partner_college: none_if_empty(assignment.partner_college),
     })
 }

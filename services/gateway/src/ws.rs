@@ -5,10 +5,10 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{
-        ConnectInfo, Extension, State, WebSocketUpgrade,
+        ConnectInfo, State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chassis::id::AddressHash;
@@ -17,13 +17,13 @@ use tokio::time::Instant;
 
 use crate::{
     address,
-    admission::Turned,
     close::Close,
     config::Origin,
     farewell::{Farewell, Step},
     hub::Hub,
     limits::{BadFrames, FrameLimit},
     outbox::Outbox,
+    permit::Permit,
     protocol::{ClientFrame, Code, Hello, MAX_FRAME, Refusal, SUBPROTOCOL, ServerFrame},
     session::Activity,
     slot::Slot,
@@ -61,7 +61,7 @@ pub async fn stats(State(hub): State<Arc<Hub>>) -> Response {
 /// `GET /v1/ws`.
 pub async fn upgrade(
     State(hub): State<Arc<Hub>>,
-    Extension(ConnectInfo(peer)): Extension<ConnectInfo<SocketAddr>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -102,50 +102,6 @@ fn origin_is_good(headers: &HeaderMap, allowed: &[Origin]) -> bool {
     } else {
         allowed.contains(&origin)
     }
-}
-
-/// The right to one socket. Dropping it gives it back.
-struct Permit {
-    hub: Arc<Hub>,
-    address: AddressHash,
-}
-
-impl Permit {
-    fn take(hub: &Arc<Hub>, addresses: &[AddressHash]) -> Result<Self, Box<Response>> {
-        if hub.context.drain.is_draining() {
-            hub.metrics.handshake("draining");
-            return Err(Box::new(turn_away(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1))));
-        }
-        // There is one hash for each secret, and at least one secret.
-        let Some(address) = addresses.first().copied() else {
-            return Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
-        };
-        let entered = hub.admission.enter(address);
-        let (outcome, refused) = match entered {
-            Ok(()) => {
-                hub.metrics.handshake("accepted");
-                return Ok(Self { hub: Arc::clone(hub), address });
-            }
-            Err(Turned::Overloaded(wait)) => ("overloaded", turn_away(StatusCode::SERVICE_UNAVAILABLE, wait)),
-            Err(Turned::TooOften(wait)) => ("too_often", turn_away(StatusCode::TOO_MANY_REQUESTS, wait)),
-            Err(Turned::TooMany) => {
-                ("too_many", turn_away(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(30)))
-            }
-        };
-        hub.metrics.handshake(outcome);
-        Err(Box::new(refused))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.hub.admission.leave(self.address);
-    }
-}
-
-fn turn_away(status: StatusCode, wait: Duration) -> Response {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    (status, [(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))]).into_response()
 }
 
 /// One socket's life.
@@ -441,6 +397,8 @@ fn close_for(error: axum::Error) -> Close {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -102,6 +102,7 @@ fn never(ticket: &Ticket, others: &[&Ticket]) -> Vec<TicketGroup> {
     let name = |rule| match rule {
         Forbidden::Session => "session",
         Forbidden::Blocked => "blocked",
+        Forbidden::College => "college",
         Forbidden::Language => "language",
     };
     counts.into_iter().map(|(rule, waiting)| group(name(rule), waiting)).collect()

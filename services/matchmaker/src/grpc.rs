@@ -32,7 +32,7 @@ use crate::{
 const MAX_TICKETS: usize = 512;
 /// When it may help to try again where a pool is full.
 const FULL_RETRY_AFTER_MS: u64 = 5_000;
-/// Bounds of what a relay says of itself, in bytes.
+/// Bounds of what a gateway or a relay says of itself, in bytes.
 const MAX_ADDRESS: usize = 255;
 const MAX_ZONE: usize = 64;
 
@@ -229,12 +229,22 @@ async fn cancel(replica: &Replica, request: CancelRequest) -> Result<CancelRespo
 
 async fn heartbeat(replica: &Replica, request: HeartbeatRequest) -> Result<HeartbeatResponse> {
     matching::check_name(&request.relay)?;
-    if request.address.len() > MAX_ADDRESS || request.address.parse::<Target>().is_err() {
-        return Err(Error::Invalid("a relay's address is `http://host:port`"));
-    }
+    check_address(&request.address)?;
     if request.zone.len() > MAX_ZONE {
         return Err(Error::Invalid("a zone has at most 64 bytes"));
     }
     replica.members.tell(Member::Relay(request)).await?;
     Ok(HeartbeatResponse {})
+}
+
+/// Others call a gateway or a relay by its address.
+///
+/// # Errors
+/// `Invalid`, with what is expected.
+pub(crate) fn check_address(address: &str) -> Result<()> {
+    if address.len() <= MAX_ADDRESS && address.parse::<Target>().is_ok() {
+        Ok(())
+    } else {
+        Err(Error::Invalid("a gateway's or a relay's address is `http://host:port`"))
+    }
 }

@@ -11,8 +11,8 @@ use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use chassis::backoff::Backoff;
 use prost::Message as _;
 use stroll_proto::v1::{
-    Assignment, AssignmentBatch, Delivery, GatewayLoad, LiveRelays, WatchAssignmentsRequest,
-    WatchAssignmentsResponse, WatchOpen, watch_assignments_request::Kind as Up,
+    Assignment, AssignmentBatch, Delivery, GatewayLoad, LiveGateway, LiveGateways, LiveRelays,
+    WatchAssignmentsRequest, WatchAssignmentsResponse, WatchOpen, watch_assignments_request::Kind as Up,
     watch_assignments_response::Kind as Down,
 };
 use tokio::{
@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 use crate::{
     Error,
     error::Result,
+    grpc::check_address,
     matching,
     members::{GatewayBeat, Member},
     pool::{EntryId, Letter},
@@ -103,6 +104,8 @@ type Sender = mpsc::Sender<std::result::Result<WatchAssignmentsResponse, Status>
 struct Watch<'a> {
     replica: &'a Replica,
     gateway: String,
+    /// Where other gateways reach it; may be empty.
+    address: String,
     answers: &'a Sender,
     /// Up to where the gateway has everything.
     acknowledged: watch::Sender<EntryId>,
@@ -116,9 +119,13 @@ impl<'a> Watch<'a> {
         open: WatchOpen,
     ) -> Result<(Self, Option<DeliveryId>)> {
         matching::check_name(&open.gateway)?;
+        if !open.address.is_empty() {
+            check_address(&open.address)?;
+        }
         let after = if open.after.is_empty() { None } else { Some(DeliveryId::parse(&open.after)?) };
         let acknowledged = watch::channel(EntryId::default()).0;
-        Ok((Self { replica, gateway: open.gateway, answers, acknowledged }, after))
+        let WatchOpen { gateway, address, .. } = open;
+        Ok((Self { replica, gateway, address, answers, acknowledged }, after))
     }
 
     /// Sends what the inbox holds and what comes into it. After a loss of all data it begins at the beginning.
@@ -147,11 +154,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Sends the generation, first of all and when it changes, the cluster's numbers, and which relays live.
+    /// Sends the generation, first of all and when it changes, the cluster's numbers, and who lives.
     async fn announce(&self) -> Result<()> {
         let mut generations = self.replica.store.generations();
         generations.mark_changed();
-        let (mut heard, mut relays) = (self.replica.members.heard(), Vec::new());
+        let (mut heard, mut told) = (self.replica.members.heard(), Told::default());
         let mut ticks = interval(CLUSTER_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -164,21 +171,22 @@ impl<'a> Watch<'a> {
                 }
                 _ = ticks.tick() => {
                     self.send(Down::Cluster(self.replica.members.load())).await?;
-                    self.tell_relays(&mut relays, Say::Anyway).await?;
+                    self.tell_who_lives(&mut told, Say::Anyway).await?;
                 }
-                _ = heard.changed() => self.tell_relays(&mut relays, Say::News).await?,
+                _ = heard.changed() => self.tell_who_lives(&mut told, Say::News).await?,
             }
         }
     }
 
-    async fn tell_relays(&self, told: &mut Vec<String>, say: Say) -> Result<()> {
-        let addresses = self.replica.members.relay_addresses();
-        // Where none is heard of, most likely it is this matchmaker that hears nothing.
-        if addresses.is_empty() || say == Say::News && addresses == *told {
-            return Ok(());
+    async fn tell_who_lives(&self, told: &mut Told, say: Say) -> Result<()> {
+        let members = &self.replica.members;
+        if let Some(addresses) = to_tell(members.relay_addresses(), &mut told.relays, say) {
+            self.send(Down::Relays(LiveRelays { addresses })).await?;
         }
-        told.clone_from(&addresses);
-        self.send(Down::Relays(LiveRelays { addresses })).await
+        if let Some(gateways) = to_tell(members.live_gateways(), &mut told.gateways, say) {
+            self.send(Down::Gateways(LiveGateways { gateways })).await?;
+        }
+        Ok(())
     }
 
     /// Hears acknowledgements and loads until the gateway says no more.
@@ -212,8 +220,7 @@ impl<'a> Watch<'a> {
     /// Keeps the gateway a live member, and its inbox.
     async fn beat(&self, load: GatewayLoad, kept: &mut Option<Instant>) {
         let Replica { pool, members, .. } = self.replica;
-        let beat = GatewayBeat { id: self.gateway.clone(), load, watch_ended: false };
-        if let Err(error) = members.tell(Member::Gateway(beat)).await {
+        if let Err(error) = members.tell(self.sign_of_life(load, false)).await {
             debug!(%error, "a gateway's load was not stored");
         }
         if kept.is_some_and(|kept| kept.elapsed() < KEEP_INTERVAL) {
@@ -228,10 +235,14 @@ impl<'a> Watch<'a> {
     /// Lets the owners know that the gateway has gone, so that nobody is paired with its tickets. If it has only gone to
     /// another replica, that one says within a second that it is there.
     async fn tell_end(&self) {
-        let beat = GatewayBeat { id: self.gateway.clone(), load: GatewayLoad::default(), watch_ended: true };
-        if let Err(error) = self.replica.members.tell(Member::Gateway(beat)).await {
+        if let Err(error) = self.replica.members.tell(self.sign_of_life(GatewayLoad::default(), true)).await {
             debug!(%error, "a gateway's end was not stored");
         }
+    }
+
+    fn sign_of_life(&self, load: GatewayLoad, watch_ended: bool) -> Member {
+        let (id, address) = (self.gateway.clone(), self.address.clone());
+        Member::Gateway(GatewayBeat { id, load, watch_ended, address })
     }
 
     /// Drops what was acknowledged. What comes while one call is under way is dropped with the next.
@@ -256,11 +267,27 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// What a gateway was told last of who lives.
+#[derive(Default)]
+struct Told {
+    relays: Vec<String>,
+    gateways: Vec<LiveGateway>,
+}
+
 /// Whether something is to be told that is known already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Say {
     Anyway,
     News,
+}
+
+/// Those who live, if they are to be told. Where none is heard of, most likely it is this matchmaker that hears nothing.
+fn to_tell<T: Clone + PartialEq>(live: Vec<T>, told: &mut Vec<T>, say: Say) -> Option<Vec<T>> {
+    if live.is_empty() || (say == Say::News && live == *told) {
+        return None;
+    }
+    told.clone_from(&live);
+    Some(live)
 }
 
 /// The news as it is sent.

@@ -36,7 +36,7 @@ impl Settings for Config {
     fn problems(&self) -> Vec<String> {
         let redis = self.redis_url.as_ref().map(|url| url.reveal().parse::<matchmaker::pool::Url>());
         let redis = redis.and_then(Result::err).map(|error| format!("--redis-url: {error}"));
-        [self.chats.problems(), self.matching.problems(), self.moderation.problems()]
+        [self.public.problems(), self.chats.problems(), self.matching.problems(), self.moderation.problems()]
             .into_iter()
             .flatten()
             .chain(redis)

@@ -55,6 +55,8 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     info!(what = "grpc", service = "relay", address = %relay.address(), "listening");
     let gateway = gateway::Config {
         listen: config.listen,
+        peer_listen: INSIDE,
+        advertise: None,
         matchmaker: matchmaker.address().into(),
         moderation: moderation.address().into(),
         public: config.public,

@@ -175,26 +175,23 @@ fn matchmaker_config() -> matchmaker::Config {
 
 fn gateway_config() -> gateway::Config {
     let many = NonZeroU32::new(10_000).expect("not zero");
+    let needed =
+        ["--matchmaker", "http://matchmakers:1", "--moderation", "http://moderators:1", "--classic", "false"];
+    let parsed = chassis::settings::parse::<gateway::Config>("gateway", needed.map(Into::into), |_| None);
+    let config = parsed.expect("good settings").service;
     gateway::Config {
         listen: any(GATEWAY_PORT),
         matchmaker: matchmakers(),
         moderation: moderators(),
         public: gateway::Public {
-            zone: String::new(),
-            origins: Vec::new(),
-            trusted_proxies: Vec::new(),
-            wishes: gateway::Wishes {
-                patience: Duration::from_secs(5),
-                discuss_patience: Duration::from_secs(15),
-                sections: chassis::Sections::default(),
-            },
             limits: gateway::Limits {
                 connections_per_address: many,
                 handshakes_per_address: many,
                 handshakes_per_second: many,
-                finds_per_session: NonZeroU32::new(60).expect("not zero"),
-                messages_per_session: NonZeroU32::new(10).expect("not zero"),
+                ..config.public.limits
             },
+            ..config.public
         },
+        ..config
     }
 }

@@ -12,6 +12,8 @@ use crate::{Context, net::Listener};
 
 /// A connection that doesn't answer a ping for this long is given up.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How many calls may be under way on one connection. Many wait for long.
+const STREAMS: u32 = 1 << 20;
 /// How often the health service looks at readiness.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -43,6 +45,7 @@ pub async fn serve(
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(Some(STREAMS))
         .add_routes(routes)
         .add_service(health)
         .add_service(reflection)

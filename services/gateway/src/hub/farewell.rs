@@ -9,7 +9,7 @@ impl Hub {
     /// Tells a client on `outbox`'s socket to connect elsewhere. False: not now, because its chat is just about to begin.
     pub fn send_away(self: &Arc<Self>, slot: &Arc<Slot>, outbox: &Arc<Outbox>, after: Duration) -> bool {
         let mut inner = slot.inner.lock();
-        if !inner.socket.as_ref().is_some_and(|socket| Arc::ptr_eq(socket, outbox)) {
+        if !inner.has_socket(outbox) {
             // Replaced, and so closed already.
             return true;
         }

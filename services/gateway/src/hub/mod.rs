@@ -3,6 +3,7 @@
 //! Lock order: the table of sessions before a session, a session before a relay's queue. No lock is held over an await, and
 //! nothing that a session's effects do waits.
 
+mod classic_sessions;
 mod farewell;
 mod news;
 mod recent;
@@ -24,13 +25,15 @@ use chassis::{
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use stroll_proto::v1::gateway_frame::Body as ToRelay;
+use stroll_proto::v1::{GatewayLoad, gateway_frame::Body as ToRelay};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{info_span, warn};
 
+pub use self::classic_sessions::Opening;
 use self::recent::RecentChats;
 use crate::{
     admission::Admission,
+    classic::{self, SpyWaits},
     config::Public,
     homes::{Cause, Homes, Question},
     limits::SessionLimits,
@@ -41,7 +44,7 @@ use crate::{
     session::{
         self, Activity, Departure, Effect, Env, Known, Memory, Pairing, Rejoin, Resume, Retake, Session,
     },
-    slot::{Inner, Slot},
+    slot::{Client, Inner, Slot},
     stats::Stats,
     tickets::Tickets,
     token,
@@ -68,6 +71,8 @@ pub struct Hub {
     pub farewells: Semaphore,
     /// This gateway's id, new with each start.
     pub id: String,
+    /// Where other gateways reach it; may be empty.
+    pub address: String,
     sessions: DashMap<SessionId, Arc<Slot>>,
     tickets: Tickets,
     homes: Homes,
@@ -78,12 +83,21 @@ pub struct Hub {
     waiting: AtomicI64,
     chatting: AtomicI64,
     online: AtomicI64,
+    spy_waits: Mutex<SpyWaits>,
+    /// What classic sessions need besides.
+    pub classic: classic::Services,
 }
 
 impl Hub {
-    /// An empty one, and the tasks that feed it.
+    /// An empty one, and the tasks that feed it. Other gateways reach it at `address`.
     #[must_use]
-    pub fn start(context: &Context, config: Public, matchmaker: Channel, moderation: Channel) -> Arc<Self> {
+    pub fn start(
+        context: &Context,
+        config: Public,
+        address: String,
+        matchmaker: Channel,
+        moderation: Channel,
+    ) -> Arc<Self> {
         let (news, from_relays) = mpsc::channel(RELAY_NEWS);
         let metrics = Metrics::new();
         // Short, since each ticket in the pool bears it.
@@ -103,16 +117,20 @@ impl Hub {
             waiting: AtomicI64::new(0),
             chatting: AtomicI64::new(0),
             online: AtomicI64::new(0),
+            spy_waits: Mutex::default(),
+            classic: classic::Services::new(&config.classic, context, &id),
             context: context.clone(),
             config,
             metrics,
             id,
+            address,
         });
         let tasks = &context.tasks;
         tasks.spawn("bans known", Arc::clone(&hub).know_bans());
         tasks.spawn("relay news", Arc::clone(&hub).follow_relays(from_relays));
         tasks.spawn("ban news", Arc::clone(&hub).follow_bans());
         tasks.spawn("sweeper", Arc::clone(&hub).sweep());
+        tasks.spawn("last classics", Arc::clone(&hub).end_last_classics());
         tasks.spawn("watch", crate::watch::follow(Arc::clone(&hub)));
         crate::tickets::start_workers(&hub);
         crate::homes::start_workers(&hub);
@@ -136,13 +154,16 @@ impl Hub {
 
     /// Sessions of this gateway: online, waiting, chatting.
     #[must_use]
-    pub fn load(&self) -> stroll_proto::v1::GatewayLoad {
+    pub fn load(&self) -> GatewayLoad {
         let read = |count: &AtomicI64| u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
-        stroll_proto::v1::GatewayLoad {
+        let mut load = GatewayLoad {
             online: read(&self.online),
             waiting: read(&self.waiting),
             chatting: read(&self.chatting),
-        }
+            ..GatewayLoad::default()
+        };
+        self.spy_waits.lock().add_to(&mut load);
+        load
     }
 
     /// A socket said hello. Its session takes it in place of the one that it had.
@@ -207,24 +228,26 @@ impl Hub {
 
     fn connect(&self, inner: &mut Inner, outbox: &Arc<Outbox>, addresses: Vec<AddressHash>) {
         inner.addresses = addresses;
-        match inner.socket.replace(Arc::clone(outbox)) {
-            Some(before) => before.close(crate::close::Close::Replaced),
-            None => {
-                self.online.fetch_add(1, Ordering::Relaxed);
-                self.metrics.online(1);
-            }
+        match inner.client.replace(Client::Socket(Arc::clone(outbox))) {
+            Some(Client::Socket(before)) => before.close(crate::close::Close::Replaced),
+            Some(Client::Classic(_)) => debug_assert!(false, "a classic session has no token"),
+            None => self.count_online(1),
         }
+    }
+
+    fn count_online(&self, by: i64) {
+        self.online.fetch_add(by, Ordering::Relaxed);
+        self.metrics.online(by);
     }
 
     /// A socket is gone.
     pub fn goodbye(self: &Arc<Self>, slot: &Arc<Slot>, outbox: &Arc<Outbox>) {
         let mut inner = slot.inner.lock();
-        if !inner.socket.as_ref().is_some_and(|socket| Arc::ptr_eq(socket, outbox)) {
+        if !inner.has_socket(outbox) {
             return;
         }
-        inner.socket = None;
-        self.online.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.online(-1);
+        inner.client = None;
+        self.count_online(-1);
         self.tell_locked(slot, &mut inner, |session, _| session.on_disconnected());
         drop(inner);
         self.remove_if_over(slot.id);
@@ -239,7 +262,7 @@ impl Hub {
         };
         let _entered = span.enter();
         let mut inner = slot.inner.lock();
-        if inner.socket.as_ref().is_some_and(|socket| Arc::ptr_eq(socket, outbox)) {
+        if inner.has_socket(outbox) {
             self.tell_locked(slot, &mut inner, |session, env| session.on_frame(frame, env));
         }
     }
@@ -263,13 +286,24 @@ impl Hub {
         event: impl FnOnce(&mut Session, &Env<'_>) -> Vec<Effect>,
     ) {
         let before = inner.session.activity();
-        let env = Env { now_ms: self.context.clock.unix_ms(), random: &self.context.random };
-        for effect in event(&mut inner.session, &env) {
+        for effect in event(&mut inner.session, &self.env()) {
             self.perform(slot, inner, effect);
         }
+        self.attend(slot, inner);
         self.count(before, inner.session.activity());
-        if let Some(deadline) = inner.session.deadline_ms() {
-            self.deadlines.lock().insert((deadline, slot.id));
+        self.heed_deadlines(slot.id, inner);
+    }
+
+    fn env(&self) -> Env<'_> {
+        Env { now_ms: self.context.clock.unix_ms(), random: &self.context.random }
+    }
+
+    /// Sees to it that the session is told when its time comes.
+    fn heed_deadlines(&self, id: SessionId, inner: &mut Inner) {
+        let activity = inner.session.activity();
+        let of_client = inner.classic().and_then(|classic| classic.endpoint.deadline_ms(activity));
+        if let Some(deadline) = inner.session.deadline_ms().into_iter().chain(of_client).min() {
+            self.deadlines.lock().insert((deadline, id));
         }
     }
 
@@ -286,19 +320,14 @@ impl Hub {
 
     fn perform(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, effect: Effect) {
         match effect {
-            Effect::Send(ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, .. }) => {
-                let session = Some(token::for_session(&self.context, &inner.session.known()));
-                let frame = ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session };
-                self.send(inner, &frame);
-            }
-            Effect::Send(frame) => self.send(inner, &frame),
+            Effect::Send(frame) => self.send(inner, frame),
             Effect::Welcome => self.welcome(inner),
-            Effect::Ended { chat, by, reason } => self.ended(inner, chat, by, reason),
-            Effect::Close(close) => {
-                if let Some(socket) = &inner.socket {
-                    socket.close(close);
-                }
-            }
+            Effect::Ended { chat, by, reason, seat } => self.ended(inner, chat, by, reason, seat),
+            Effect::Close(close) => match &inner.client {
+                Some(Client::Socket(socket)) => socket.close(close),
+                Some(Client::Classic(_)) => self.stop_classic(slot.id, inner),
+                None => {}
+            },
             Effect::Enqueue(wanted) => self.tickets.enqueue(self, slot, inner.subject(), *wanted),
             Effect::Forget(ticket, place) => self.tickets.forget(self, ticket, place),
             Effect::Attach(pairing) => self.attach(slot, inner, &pairing),
@@ -324,37 +353,59 @@ impl Hub {
             Effect::Matched { rejoin, since_unix_ms } => self.matched(inner, &rejoin, since_unix_ms),
             Effect::Resumed { chat, received, renewed, interrupted_ms } => {
                 interrupted_ms.into_iter().for_each(|ms| self.metrics.interrupted(seconds(ms)));
-                let renew = |rejoin: Box<Rejoin>| token::for_resume(&self.context, slot.id, &rejoin);
-                let (chat, resume) = (chat.to_string(), renewed.map(renew));
-                self.send(inner, &ServerFrame::Resumed { chat, received, resume });
+                self.resumed(inner, chat, received, renewed.as_deref());
             }
         }
     }
 
-    fn send(&self, inner: &Inner, frame: &ServerFrame) {
-        match frame {
-            ServerFrame::Error(refusal) => self.metrics.refusal(refusal.code),
-            ServerFrame::Message { .. } => self.metrics.message(),
-            _ => {}
+    fn send(&self, inner: &mut Inner, frame: ServerFrame) {
+        if let ServerFrame::Error(refusal) = &frame {
+            self.metrics.refusal(refusal.code);
         }
-        if let Some(socket) = &inner.socket {
-            socket.push(frame.to_json());
+        match &mut inner.client {
+            Some(Client::Socket(socket)) => {
+                let frame = match frame {
+                    ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, .. } => {
+                        let session = Some(token::for_session(&self.context, &inner.session.known()));
+                        ServerFrame::Waiting { interests, patience_ms, estimate_ms, widened, session }
+                    }
+                    frame => frame,
+                };
+                if matches!(frame, ServerFrame::Message { .. }) {
+                    self.metrics.message();
+                }
+                socket.push(frame.to_json());
+            }
+            Some(Client::Classic(classic)) => classic.endpoint.hear(frame),
+            None => {}
         }
     }
 
-    fn welcome(&self, inner: &Inner) {
+    fn welcome(&self, inner: &mut Inner) {
         let welcome = ServerFrame::Welcome {
             session: token::for_session(&self.context, &inner.session.known()),
             online: self.stats.read(self).online,
             limits: Limits::default(),
             sections: self.config.wishes.sections.choice(),
         };
-        self.send(inner, &welcome);
+        self.send(inner, welcome);
     }
 
-    fn ended(&self, inner: &Inner, chat: ChatId, by: By, reason: Option<String>) {
+    fn ended(&self, inner: &mut Inner, chat: ChatId, by: By, reason: Option<String>, seat: u32) {
+        if let Some(classic) = inner.classic() {
+            return classic.endpoint.ended(seat);
+        }
         let session = Some(token::for_session(&self.context, &inner.session.known()));
-        self.send(inner, &ServerFrame::Ended { chat: chat.to_string(), by, reason, session });
+        self.send(inner, ServerFrame::Ended { chat: chat.to_string(), by, reason, session });
+    }
+
+    fn resumed(&self, inner: &mut Inner, chat: ChatId, received: u64, renewed: Option<&Rejoin>) {
+        if let Some(classic) = inner.classic() {
+            return classic.endpoint.resumed(received);
+        }
+        let renew = |rejoin: &Rejoin| token::for_resume(&self.context, inner.session.id(), rejoin);
+        let resume = renewed.map(renew);
+        self.send(inner, ServerFrame::Resumed { chat: chat.to_string(), received, resume });
     }
 
     fn attach(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, pairing: &Pairing) {
@@ -386,20 +437,25 @@ impl Hub {
         self.relays.decline(pairing);
     }
 
-    fn relay_past(&self, inner: &Inner, body: ToRelay) {
+    fn relay_past(&self, inner: &mut Inner, body: ToRelay) {
         if !inner.past_seat.as_ref().is_some_and(|seat| seat.send(body)) {
             let refusal = Refusal::new(Code::Unavailable, "what was said in that chat is no longer there");
-            self.send(inner, &ServerFrame::Error(refusal));
+            self.send(inner, ServerFrame::Error(refusal));
         }
     }
 
-    fn matched(&self, inner: &Inner, rejoin: &Rejoin, since_unix_ms: u64) {
+    fn matched(&self, inner: &mut Inner, rejoin: &Rejoin, since_unix_ms: u64) {
         let pairing = &rejoin.pairing;
-        let now = self.context.clock.unix_ms();
-        self.metrics.matched(seconds(now.saturating_sub(since_unix_ms)));
+        let waited_ms = self.context.clock.unix_ms().saturating_sub(since_unix_ms);
+        self.metrics.matched(seconds(waited_ms));
+        self.spy_waits.lock().count(pairing.role, pairing.question.is_some(), waited_ms);
+        if let Some(classic) = inner.classic() {
+            let digests = classic::digests(&self.context.secret, pairing.chat);
+            return classic.endpoint.matched(pairing, digests);
+        }
         self.send(
             inner,
-            &ServerFrame::Matched(Box::new(Matched {
+            ServerFrame::Matched(Box::new(Matched {
                 chat: pairing.chat.to_string(),
                 role: pairing.role,
                 common_interests: pairing.common_interests.clone(),

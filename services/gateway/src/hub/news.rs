@@ -146,6 +146,7 @@ impl Hub {
             if swept_admission.elapsed() > ADMISSION_INTERVAL {
                 swept_admission = Instant::now();
                 self.admission.sweep();
+                self.classic.colleges.sweep();
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{Code, Find, MAX_MESSAGE_CHARS, Private, Refusal, bad_frame, bad_valu
 use crate::config::Wishes;
 
 /// Largest signal, in bytes of JSON.
-const MAX_SIGNAL: usize = 12 * 1024;
+pub const MAX_SIGNAL: usize = 12 * 1024;
 /// Longest comment of a report, in characters.
 const MAX_COMMENT_CHARS: usize = 1_000;
 const NOT_A_FRAME: &str = "a frame is a JSON object with a string `type`";

@@ -12,13 +12,13 @@ use crate::config::Wishes;
 /// Most interests of a wish.
 pub const MAX_INTERESTS: usize = 10;
 /// Longest interest, in characters.
-const MAX_INTEREST_CHARS: usize = 64;
+pub const MAX_INTEREST_CHARS: usize = 64;
 /// Most languages of a wish.
 const MAX_LANGUAGES: usize = 5;
 /// Longest patience, in milliseconds. Longer ones are cut to it.
 const MAX_PATIENCE_MS: u64 = 600_000;
 /// Shortest and longest question, in characters.
-const QUESTION_CHARS: std::ops::RangeInclusive<usize> = 10..=200;
+pub const QUESTION_CHARS: std::ops::RangeInclusive<usize> = 10..=200;
 
 /// A wish, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,17 @@ pub struct Find {
     pub patience_ms: u64,
     /// Look for shared interests for ever.
     pub only_interests: bool,
+    /// The college that classic clients have proved to be of.
+    pub college: Option<College>,
+}
+
+/// A college.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct College {
+    /// Its mail domain, in lower case.
+    pub domain: String,
+    /// Those of any other will do too.
+    pub any: bool,
 }
 
 /// What a wish is for.
@@ -103,6 +114,7 @@ impl RawFind<'_> {
             languages: check_languages(&self.languages)?,
             patience_ms: 0,
             only_interests: self.only_interests,
+            college: None,
         };
         match find.aim {
             Aim::Talk => talk(find, self.patience_ms, wishes.patience),
@@ -152,23 +164,28 @@ fn check_aim(ask: Option<&str>, discuss: bool) -> Result<Aim, Refusal> {
     }
 }
 
-/// Trims, drops what is empty and what is there already, however it is written.
 fn check_interests(typed: &[String]) -> Result<Vec<String>, Refusal> {
     if typed.len() > MAX_INTERESTS {
         return Err(bad_value("at most 10 interests"));
     }
-    let (mut kept, mut keys) = (Vec::with_capacity(typed.len()), Vec::with_capacity(typed.len()));
-    for interest in typed.iter().map(|interest| interest.trim()) {
-        if interest.chars().count() > MAX_INTEREST_CHARS {
-            return Err(too_long("an interest has at most 64 characters"));
-        }
+    let trimmed = || typed.iter().map(|interest| interest.trim());
+    if trimmed().any(|interest| interest.chars().count() > MAX_INTEREST_CHARS) {
+        return Err(too_long("an interest has at most 64 characters"));
+    }
+    Ok(kept_interests(trimmed()))
+}
+
+/// Drops what is empty and what is there already, however it is written.
+pub fn kept_interests<'a>(typed: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let (mut kept, mut keys) = (Vec::new(), Vec::new());
+    for interest in typed {
         let key = interest::key(interest);
         if !key.is_empty() && !keys.contains(&key) {
             keys.push(key);
             kept.push(interest.to_owned());
         }
     }
-    Ok(kept)
+    kept
 }
 
 /// Primary subtags of BCP 47 tags.

@@ -12,8 +12,8 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 
 pub use self::{
-    client::{ClientFrame, Hello},
-    find::{Aim, Find, MAX_INTERESTS},
+    client::{ClientFrame, Hello, MAX_SIGNAL},
+    find::{Aim, College, Find, MAX_INTEREST_CHARS, MAX_INTERESTS, QUESTION_CHARS, kept_interests},
     server::{By, From, Limits, Matched, Presence, RawJson, Role, ServerFrame},
 };
 

@@ -179,6 +179,12 @@ impl RawJson {
     pub fn new(text: String) -> Option<Self> {
         RawValue::from_string(text).ok().map(Self)
     }
+
+    /// As it came.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
 }
 
 impl PartialEq for RawJson {

@@ -53,12 +53,12 @@ impl Session {
     }
 
     /// The client starts from the beginning: it left whatever it was in.
-    fn abandon(&mut self, env: &Env<'_>) -> Vec<Effect> {
+    pub(super) fn abandon(&mut self, env: &Env<'_>) -> Vec<Effect> {
         if self.activity() != Activity::Chatting {
             return self.stop_waiting();
         }
         let mut effects = self.leave_seat(Leave::default());
-        effects.extend(self.end(By::You, None, env));
+        effects.extend(self.end(By::You, None, 0, env));
         // The client does not know of this chat any more.
         effects.retain(|effect| !matches!(effect, Effect::Ended { .. }));
         effects
@@ -114,7 +114,7 @@ impl Session {
     pub fn on_ban(&mut self, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = if self.activity() == Activity::Chatting {
             let mut effects = self.leave_seat(Leave { banned: true });
-            effects.extend(self.end(By::Moderation, None, env));
+            effects.extend(self.end(By::Moderation, None, 0, env));
             effects
         } else {
             self.stop_waiting()

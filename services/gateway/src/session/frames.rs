@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// In place of an earlier wish.
-    fn wish(&mut self, find: Find, env: &Env<'_>) -> Vec<Effect> {
+    pub(super) fn wish(&mut self, find: Find, env: &Env<'_>) -> Vec<Effect> {
         let mut effects = self.stop_waiting();
         let (since_unix_ms, forget) = self.since(&find, env);
         effects.extend(forget);
@@ -160,7 +160,7 @@ impl Session {
             return Err(not_in_a_chat());
         }
         let mut effects = self.leave_seat(Leave::default());
-        effects.extend(self.end(By::You, None, env));
+        effects.extend(self.end(By::You, None, 0, env));
         Ok(effects)
     }
 
@@ -178,7 +178,7 @@ impl Session {
         let Some(past) = self.past.as_mut().filter(recent) else { return Err(not_in_a_chat()) };
         past.again = None;
         past.strangers.iter().for_each(|stranger| self.memory.block(*stranger));
-        let mut effects = vec![Effect::Ended { chat: past.chat, by: By::You, reason: None }];
+        let mut effects = vec![Effect::Ended { chat: past.chat, by: By::You, reason: None, seat: 0 }];
         let wanted = match &self.state {
             State::Waiting(waiting) => waiting.wanted.clone(),
             State::Attaching(attaching) => attaching.wanted.clone(),

@@ -400,7 +400,7 @@ impl Session {
                     Effect::Send(ServerFrame::Error(Refusal::new(Code::ResumeFailed, text))),
                 ]
             }
-            State::Chatting(_) => self.end(By::Error, Some("relay_lost".to_owned()), env),
+            State::Chatting(_) => self.end(By::Error, Some("relay_lost".to_owned()), 0, env),
             State::Idle | State::Waiting(_) => Vec::new(),
         }
     }

@@ -9,6 +9,7 @@
 //! - I3: nothing of a chat reaches the client after `ended`, and nothing twice or out of order.
 
 mod absence;
+mod classic;
 mod connection;
 mod delivery;
 mod frames;
@@ -68,6 +69,8 @@ pub enum Effect {
         by: By,
         /// Why, where there is something to tell.
         reason: Option<String>,
+        /// The seat of who left, where one did; else 0.
+        seat: u32,
     },
     /// Close the client's socket.
     Close(Close),
@@ -146,6 +149,7 @@ pub struct Pairing {
     pub traceparent: String,
     pub strangers: Vec<Alias>,
     pub again: Option<Redacted<[u8; 16]>>,
+    pub partner_college: Option<String>,
 }
 
 /// What the world looks like at an event.
@@ -180,6 +184,8 @@ pub struct Session {
     memory: Memory,
     /// What it waited for when it was interrupted.
     waited: Option<Waited>,
+    /// What a classic client waits for that has not been heard of for a while.
+    suspended: Option<Box<Wanted>>,
     state: State,
     past: Option<Past>,
 }
@@ -273,6 +279,7 @@ impl Session {
             limits,
             memory: Memory::default(),
             waited: None,
+            suspended: None,
             state: State::Idle,
             past: None,
         }
@@ -359,7 +366,7 @@ impl Session {
     }
 
     /// Ends the chat for the client, remembers who was in it, and keeps what a report and meeting again need.
-    fn end(&mut self, by: By, reason: Option<String>, env: &Env<'_>) -> Vec<Effect> {
+    fn end(&mut self, by: By, reason: Option<String>, seat: u32, env: &Env<'_>) -> Vec<Effect> {
         let State::Chatting(chatting) = std::mem::replace(&mut self.state, State::Idle) else {
             debug_assert!(false, "only a chat can end");
             return Vec::new();
@@ -373,7 +380,7 @@ impl Session {
         let left = (by == By::You).then(|| Box::new(Departure::from(&pairing, false)));
         let strangers = pairing.strangers;
         self.past = Some(Past { chat, by, reason: reason.clone(), ended_ms, left, strangers, again });
-        vec![Effect::Ended { chat, by, reason }, Effect::EndSeat]
+        vec![Effect::Ended { chat, by, reason, seat }, Effect::EndSeat]
     }
 }
 
@@ -388,6 +395,7 @@ fn again(pairing: &Pairing, section: Section, by: By, ended_ms: u64) -> Option<F
         languages: Vec::new(),
         patience_ms: 0,
         only_interests: false,
+        college: None,
     })
 }
 

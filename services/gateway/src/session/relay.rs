@@ -24,7 +24,7 @@ impl Session {
             State::Chatting(chatting) => match body {
                 FromRelay::Ended(ended) => {
                     let reason = (!ended.reason.is_empty()).then_some(ended.reason);
-                    self.end(ended_by(ended.by), reason, env)
+                    self.end(ended_by(ended.by), reason, ended.seat, env)
                 }
                 FromRelay::Refused(refused) => self.on_refused(refused, env),
                 FromRelay::Replaced(_) => self.on_replaced(),
@@ -48,7 +48,7 @@ impl Session {
                 let reason = (!ended.reason.is_empty()).then_some(ended.reason);
                 // The relay keeps no seat for a report.
                 let mut effects = vec![Effect::DropSeat];
-                effects.extend(self.end(ended_by(ended.by), reason, env));
+                effects.extend(self.end(ended_by(ended.by), reason, ended.seat, env));
                 effects
             }
             (RefusedReason::Full, _) => self.on_full(env),

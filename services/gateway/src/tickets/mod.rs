@@ -202,7 +202,8 @@ impl Tickets {
 
 fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
     let numbers = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.0).collect();
-    let Find { mode, section, aim, interests, languages, patience_ms, only_interests } = wanted.find;
+    let Find { mode, section, aim, interests, languages, patience_ms, only_interests, college } = wanted.find;
+    let any_college = college.as_ref().is_some_and(|college| college.any);
     let mut ticket = Ticket {
         id: wanted.ticket.to_bytes(),
         gateway: hub.id.clone(),
@@ -223,6 +224,8 @@ fn message(hub: &Hub, slot: &Slot, subject: Subject, wanted: Wanted) -> Ticket {
         blocked: numbers(wanted.blocked),
         met_lately: numbers(wanted.met_lately),
         traceparent: grpc::traceparent(&Span::current()),
+        college: college.map(|college| college.domain).unwrap_or_default(),
+        any_college,
         ..Ticket::default()
     };
     match aim {

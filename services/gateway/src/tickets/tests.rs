@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    num::NonZeroU32,
     pin::Pin,
     sync::{
         Arc,
@@ -28,7 +27,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use crate::{
-    config::{Limits, Public, Wishes},
+    config::tests::public,
     hub::Hub,
     metrics::Depth,
     outbox::Outbox,
@@ -155,26 +154,9 @@ impl Stage {
         context.tasks.spawn("matchmaker", async move {
             chassis::grpc::serve(&serving, listener, "stroll.v1.MatchmakerService", routes).await
         });
-        let many = NonZeroU32::new(1_000).expect("not zero");
-        let config = Public {
-            zone: "a".into(),
-            origins: Vec::new(),
-            trusted_proxies: Vec::new(),
-            wishes: Wishes {
-                patience: Duration::from_secs(5),
-                discuss_patience: Duration::from_secs(15),
-                sections: "main,night".parse().expect("sections"),
-            },
-            limits: Limits {
-                connections_per_address: many,
-                handshakes_per_address: many,
-                handshakes_per_second: many,
-                finds_per_session: many,
-                messages_per_session: many,
-            },
-        };
+        let config = public(&["--zone", "a", "--sections", "main,night"]);
         let channel = || Channel::new(&context, address.into());
-        Self { hub: Hub::start(&context, config, channel(), channel()), matchmaker }
+        Self { hub: Hub::start(&context, config, String::new(), channel(), channel()), matchmaker }
     }
 
     fn client(&self) -> Client {

@@ -85,7 +85,7 @@ impl Gateway {
         let name = format!("gateway-{number}");
         let mut client = Client::new(matchmaker.clone());
         let (up, requests) = mpsc::channel(16);
-        up.send(say(Up::Open(WatchOpen { gateway: name.clone(), after: String::new() }))).await?;
+        up.send(say(Up::Open(WatchOpen { gateway: name.clone(), ..WatchOpen::default() }))).await?;
         let watch = client.watch_assignments(ReceiverStream::new(requests)).await?.into_inner();
         let (arrivals, arriving) = mpsc::unbounded_channel();
         tell(context, "enqueue", enqueue(client, context.clone(), name, arriving, Arc::clone(crowd)));

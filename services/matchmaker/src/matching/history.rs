@@ -32,10 +32,11 @@ impl Kind {
     /// How many there are.
     pub(crate) const COUNT: usize = 4;
 
-    /// Of a ticket; those who meet somebody again are of none.
+    /// Of a ticket. Those who meet somebody again, or only those of colleges, are of none.
     #[must_use]
     pub(crate) fn of(ticket: &Ticket) -> Option<Self> {
         match &ticket.wish {
+            Wish::Chat if ticket.college.is_some() => None,
             Wish::Chat if ticket.interests.is_empty() => Some(Self::Anybody),
             Wish::Chat => Some(Self::Interests),
             Wish::Ask(_) => Some(Self::Ask),
@@ -199,6 +200,16 @@ mod tests {
             assert_eq!(history.estimate(Kind::Anybody, 2_000), expected, "{what}");
             assert_eq!(history.estimate(Kind::Ask, 2_000), None);
         }
+    }
+
+    #[test]
+    fn a_college_of_few_does_not_make_others_expect_a_long_wait() {
+        let mut history = history(&[10; 9], &[], 0);
+        let college = v1::Ticket { college: "uni.example".to_owned(), ..ticket(0).to_message() };
+        for _ in 0..50 {
+            history.arrived(&mut Ticket::parse(EntryId::default(), college.clone()).expect("a good ticket"));
+        }
+        assert_eq!(history.estimate(Kind::Anybody, 2_000), Some(10));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The tickets of one shard that wait, and who of them meets whom.
 //!
 //! Data: the tickets; and lines, oldest first, one per (language, interest) and one per (language, willing to meet anybody) and
-//! the like. A ticket stands in the lines of the languages that it names (or of "names none"), and in those of
-//! "whatever it names", where a ticket that names none looks. Where only one waits for something, there is one line of it.
+//! the like, in each realm (see `college`). A ticket stands in the lines of the languages that it names (or of "names none"),
+//! and in those of "whatever it names", where a ticket that names none looks. Where only one waits for something, there is one
+//! line of it.
 //!
 //! Who arrives, and whose time for something has come, looks for others in this order:
 //! 1. unless they look for shared interests for ever, who is overdue and willing to meet anybody, so that nobody starves;

@@ -1,6 +1,6 @@
 //! Queues of tickets with something in common, oldest first.
 //!
-//! A line is of those who wait for the same and have a language in common. Who waits for something that nobody else waits for
+//! A line is of those who wait for the same in one realm and have a language in common. Who waits for something that nobody else waits for
 //! needs no lines: where there is only one, it is found by what it waits for alone. That is most who wait, since those who
 //! have much in common soon meet.
 
@@ -38,8 +38,9 @@ pub(super) fn again(token: &[u8; 16]) -> u64 {
     u64::from_le_bytes(*half)
 }
 
-/// Calls `visit` with all that a ticket waits for.
+/// Calls `visit` with all that a ticket waits for, in each of its realms.
 pub(super) fn waits_for(ticket: &Ticket, willing: bool, comes_first: bool, mut visit: impl FnMut(u64)) {
+    let mut visit = |what| ticket.realms().for_each(|realm| visit(realm.key(what)));
     match &ticket.wish {
         Wish::Again(token) => return visit(again(token)),
         Wish::Ask(_) => visit(ASK),
@@ -119,12 +120,17 @@ impl Lines {
         }
     }
 
-    /// The lines in which `looking` finds those who wait for this. Where there is only one, their languages may differ.
+    /// The lines in which `looking` finds those who wait for this, in each of its realms. Where there is only one, their
+    /// languages may differ.
     pub(super) fn of(
         &self,
         waits_for: u64,
         looking: &Ticket,
     ) -> impl Iterator<Item = impl Iterator<Item = Slot>> {
+        looking.realms().flat_map(move |realm| self.of_realm(realm.key(waits_for), looking))
+    }
+
+    fn of_realm(&self, waits_for: u64, looking: &Ticket) -> impl Iterator<Item = impl Iterator<Item = Slot>> {
         let (one, many) = match self.0.get(&waits_for) {
             None => (None, None),
             Some(Group::One(slot)) => (Some((Some(*slot), None)), None),

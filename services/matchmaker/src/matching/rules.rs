@@ -1,9 +1,9 @@
 //! Who may meet whom.
 //!
 //! Hard rules hold always and in both directions: a common language as far as they name any, nobody whom one of them has
-//! blocked, not oneself. Soft is only that two who met lately leave others the precedence for a moment.
+//! blocked, not oneself, those of a college among themselves. Soft is only that two who met lately leave others the precedence for a moment.
 
-use super::{language::Common, ticket::Ticket};
+use super::{college, language::Common, ticket::Ticket};
 
 /// Why two never meet, whatever they wish. In the order in which it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,8 @@ pub(crate) enum Forbidden {
     Session,
     /// One of them has blocked the other.
     Blocked,
+    /// Their colleges keep them apart.
+    College,
     /// They have no language in common.
     Language,
 }
@@ -24,6 +26,9 @@ pub(crate) fn forbidden(one: &Ticket, other: &Ticket) -> Option<Forbidden> {
     }
     if names(&one.blocked, other) || names(&other.blocked, one) {
         return Some(Forbidden::Blocked);
+    }
+    if !college::may_meet(one.college.as_deref(), other.college.as_deref()) {
+        return Some(Forbidden::College);
     }
     let languages = [one.languages.as_slice(), other.languages.as_slice()];
     if Common::of(languages.into_iter()) == Common::Nothing {

@@ -2,14 +2,17 @@
 
 use std::cmp::Reverse;
 
-use chassis::{Random, id::TicketId};
+use chassis::{
+    Random,
+    id::{SessionId, TicketId},
+};
 use stroll_proto::v1::{self, Mode, Subject};
 
 use super::{Arrival, Index, Match, Ticket, forbidden, met_lately, ticket::OVERDUE_MS};
 use crate::pool::EntryId;
 
 /// A ticket in words: `id [session=N] [since=N] [patience=N] [only] [speaks=a,b] [likes=x,y] [blocks=N] [met=N] [asks] [discusses]
-/// [again=N]`. Its only alias is its session's number.
+/// [again=N] [college=D] [any_college]`. Its only alias is its session's number.
 fn ticket(words: &str) -> Ticket {
     let mut words = words.split(' ');
     let id: u8 = words.next().and_then(|id| id.parse().ok()).expect("a number first");
@@ -42,6 +45,8 @@ fn ticket(words: &str) -> Ticket {
             ("asks", _) => ticket.ask = "what is the matter?".to_owned(),
             ("discusses", _) => ticket.discuss = true,
             ("again", value) => ticket.again = vec![value.parse().expect("a number"); 16].into(),
+            ("college", value) => ticket.college = value.to_owned(),
+            ("any_college", _) => ticket.any_college = true,
             (other, _) => panic!("what is {other}?"),
         }
     }
@@ -172,6 +177,56 @@ fn who_meets_whom() {
             &[&[1, 4]],
         ),
         ("but not if one has blocked the other", &["1 again=7 blocks=2", "2 again=7"], &[]),
+        (
+            "those of a college meet only each other",
+            &["1 college=a.edu", "2", "3 college=b.edu", "4 college=a.edu", "5"],
+            &[&[1, 4], &[2, 5]],
+        ),
+        (
+            "one of them who takes any college too",
+            &["1 college=a.edu", "2 college=a.edu any_college"],
+            &[&[1, 2]],
+        ),
+        (
+            "two who take any college meet, and nobody else who does not",
+            &["1 college=a.edu", "2 college=b.edu any_college", "3", "4 college=c.edu any_college"],
+            &[&[2, 4]],
+        ),
+        (
+            "of one's own college and others who take any, the one who has waited longest is met",
+            &[
+                "1 college=a.edu any_college since=9",
+                "2 college=b.edu since=3",
+                "3 college=b.edu any_college since=20",
+            ],
+            &[&[2, 3]],
+        ),
+        (
+            "also by interest",
+            &[
+                "1 likes=a",
+                "2 likes=a college=a.edu",
+                "3 likes=a college=b.edu any_college",
+                "4 likes=a college=c.edu any_college",
+            ],
+            &[&[3, 4]],
+        ),
+        (
+            "a college is of no account in spy mode",
+            &["1 asks college=a.edu", "2 discusses patience=999 college=b.edu", "3 discusses"],
+            &[&[2, 3, 1]],
+        ),
+        (
+            "nor for one who wanted to discuss and meets anybody now, who has none",
+            &["1 discusses patience=50 college=a.edu", "2 college=a.edu", "3"],
+            &[&[1, 3]],
+        ),
+        (
+            "nor for two who want each other again",
+            &["1 again=7 college=a.edu", "2 college=a.edu", "3 again=7 college=b.edu"],
+            &[&[1, 3]],
+        ),
+        ("to take any college is nothing without one", &["1 any_college", "2"], &[&[1, 2]]),
         ("also not by interest", &["1 session=7 likes=a", "2 session=7 likes=a", "3 likes=a"], &[&[1, 3]]),
     ];
     for (name, tickets, expected) in table {
@@ -276,6 +331,7 @@ fn what_is_not_a_ticket_is_refused_with_a_sentence() {
         ("a token to meet again has 16 bytes", &|ticket| ticket.again = vec![1; 15].into()),
         ("128 who are blocked", &|ticket| ticket.blocked = vec![1; 129]),
         ("at most 8 aliases", &|ticket| ticket.aliases = vec![1; 9]),
+        ("a college is a mail domain", &|ticket| ticket.college = "Uni.example".to_owned()),
         ("a zone has at most 64 bytes", &|ticket| ticket.zone = "z".repeat(65)),
     ];
     for (expected, spoil) in table {
@@ -395,6 +451,42 @@ fn i4_rare_interests_and_rare_languages_are_paired_within_the_bound() {
     assert!(p99 > OVERDUE_MS, "{p99} ms: they would have been met without the rule, and this shows nothing");
 }
 
+/// A ticket in words, of this number.
+fn numbered(number: u16, words: &str) -> Ticket {
+    let [high, low] = number.to_be_bytes();
+    let mut id = [0; 16];
+    (id[0], id[1]) = (high, low);
+    let entry = EntryId { ms: u64::from(number), seq: 0 };
+    let (session, aliases) = (SessionId(id), vec![u64::from(number)]);
+    Ticket { id: TicketId(id), entry, session, aliases, ..ticket(words) }
+}
+
+#[test]
+fn however_many_of_other_colleges_wait_those_who_may_meet_find_each_other() {
+    // More than are looked at of one line, of colleges of their own and older than those who may meet.
+    let mut index = Index::default();
+    for number in 0..2_000 {
+        let words = format!("1 likes=tea patience=50 college=c{number}.edu");
+        assert_eq!(index.insert(numbered(number, &words), 100), Arrival::Waits);
+    }
+    let mut meets = |number, words: [&str; 2]| {
+        assert_eq!(index.insert(numbered(number, words[0]), 3_000), Arrival::Waits, "{words:?}");
+        let second = index.insert(numbered(number + 1, words[1]), 3_000);
+        assert!(matches!(second, Arrival::Meets(_)), "{words:?}");
+    };
+    meets(2_000, ["1", "1"]);
+    meets(2_002, ["1 likes=tea only", "1 likes=tea only"]);
+    meets(2_004, ["1 college=a.edu", "1 college=a.edu any_college"]);
+    meets(
+        2_006,
+        ["1 likes=tea only college=a.edu any_college", "1 likes=tea only college=b.edu any_college"],
+    );
+    let Arrival::Meets(met) = index.insert(numbered(2_008, "1 college=c1999.edu"), 3_000) else {
+        panic!("one of its college waits");
+    };
+    assert!(met.tickets().any(|ticket| ticket.entry.ms == 1_999));
+}
+
 // === the model ===
 
 /// Everybody who waits, in no order; whoever arrives, or whose time for something has come, is tried with everybody.
@@ -504,6 +596,8 @@ fn any_ticket(random: &Random, number: u64, now: u64) -> Ticket {
         }),
         // Rarity, which depends on all that came before, has a test of its own: here all that are shared weigh the same.
         interests: some_of(random, &["tea", "cars", "boats", "films", "chess", "Rust"], 2),
+        college: some_of(random, &["a.edu", "b.edu"], 1).pop().unwrap_or_default(),
+        any_college: random.below(2) == 0,
         languages: some_of(random, &["en", "de", "fr", "ja"], 2),
         patience_ms: random.below(200),
         only_interests: random.below(4) == 0,

@@ -10,7 +10,10 @@ use chassis::id::{AddressHash, SessionId, TicketId};
 use foldhash::quality::FixedState;
 use stroll_proto::v1::{self, Mode, Subject};
 
-use super::language::Language;
+use super::{
+    college::{self, College, Realm},
+    language::Language,
+};
 use crate::{Error, error::Result, pool::EntryId};
 
 /// Bounds of a ticket.
@@ -48,6 +51,8 @@ pub struct Ticket {
     pub(crate) wish: Wish,
     /// What they like to talk about; no two have the same key. Empty in spy mode.
     pub(crate) interests: Vec<Interest>,
+    /// Whose members they want to meet; few have one. None in spy mode.
+    pub(crate) college: Option<Box<College>>,
     /// Languages that they speak. Empty: any.
     pub(crate) languages: Vec<Language>,
     /// When the wait began, in milliseconds since the Unix epoch.
@@ -131,6 +136,7 @@ impl Ticket {
             ));
         }
         let interests = parse_interests(ticket.interests)?;
+        let college = College::parse(ticket.college, ticket.any_college)?;
         Ok(Self {
             entry,
             id,
@@ -139,6 +145,7 @@ impl Ticket {
             session,
             address: parse_address(&subject.address)?,
             interests: if wish == Wish::Chat { interests } else { Vec::new() },
+            college: college.filter(|_| wish == Wish::Chat).map(Box::new),
             wish,
             languages: parse_languages(&ticket.languages)?,
             since_unix_ms: ticket.since_unix_ms,
@@ -184,6 +191,8 @@ impl Ticket {
             discuss,
             again,
             traceparent: self.traceparent.clone(),
+            college: self.college.as_ref().map_or_else(String::new, |college| college.domain.clone()),
+            any_college: self.college.as_ref().is_some_and(|college| college.any),
         }
     }
 
@@ -225,6 +234,11 @@ impl Ticket {
     #[must_use]
     pub(crate) fn meets_again_at(&self) -> u64 {
         self.began().saturating_add(RELUCTANCE_MS)
+    }
+
+    /// The realms that it is in.
+    pub(super) fn realms(&self) -> impl Iterator<Item = Realm> {
+        college::realms(self.college.as_deref())
     }
 
     /// This one's interests that `other` has too, as this one typed them.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chassis::{Context, backoff::Backoff};
 use parking_lot::Mutex;
 use prost::Message as _;
-use stroll_proto::v1::GatewayLoad;
+use stroll_proto::v1::{GatewayLoad, LiveGateway};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
@@ -98,6 +98,11 @@ impl Members {
     /// The addresses of all relays that are heard of, also of those that are leaving.
     pub(crate) fn relay_addresses(&self) -> Vec<String> {
         self.view.lock().relay_addresses(self.now())
+    }
+
+    /// The gateways that are heard of and that others can reach, in the order of their ids.
+    pub(crate) fn live_gateways(&self) -> Vec<LiveGateway> {
+        self.view.lock().live_gateways(self.now())
     }
 
     /// Into how many shards a pool is cut, by the live matchmaker who cuts it into most.

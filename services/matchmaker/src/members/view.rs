@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use chassis::Random;
-use stroll_proto::v1::{GatewayLoad, HeartbeatRequest};
+use stroll_proto::v1::{GatewayLoad, HeartbeatRequest, LiveGateway};
 
 use super::presence::Presence;
 use crate::{
@@ -87,6 +87,9 @@ pub(crate) struct GatewayBeat {
     /// Its watch has ended, and not by the matchmaker's doing.
     #[prost(bool, tag = "3")]
     pub(crate) watch_ended: bool,
+    /// Where other gateways reach it; may be empty.
+    #[prost(string, tag = "4")]
+    pub(crate) address: String,
 }
 
 /// What is known of all members.
@@ -97,7 +100,7 @@ pub(super) struct View {
     matchmakers: HashMap<String, Heard<MatchmakerBeat>>,
     /// By address: a relay that was started anew takes the place of the one before.
     relays: HashMap<String, Heard<Relay>>,
-    gateways: HashMap<String, Heard<GatewayLoad>>,
+    gateways: HashMap<String, Heard<Gateway>>,
     presence: Presence,
     /// What was last told of each shard.
     shards: HashMap<String, Heard<ShardState>>,
@@ -114,6 +117,12 @@ struct Heard<T> {
 struct Relay {
     candidate: Candidate,
     draining: bool,
+}
+
+#[derive(Debug)]
+struct Gateway {
+    load: GatewayLoad,
+    address: String,
 }
 
 impl View {
@@ -136,9 +145,9 @@ impl View {
                 }
                 self.matchmakers.insert(beat.id.clone(), Heard { at, what: beat });
             }
-            Member::Gateway(GatewayBeat { id, load, watch_ended }) => {
+            Member::Gateway(GatewayBeat { id, load, watch_ended, address }) => {
                 self.presence.hear(&id, watch_ended);
-                self.gateways.insert(id, Heard { at, what: load });
+                self.gateways.insert(id, Heard { at, what: Gateway { load, address } });
             }
             Member::Relay(beat) => {
                 let candidate =
@@ -215,6 +224,19 @@ impl View {
         addresses
     }
 
+    /// The gateways that live and that others can reach, in the order of their ids. One whose watch has ended may still live.
+    pub(super) fn live_gateways(&self, now: u64) -> Vec<LiveGateway> {
+        let time = self.store_time(now);
+        let is_live =
+            |heard: &Heard<Gateway>| heard.lives(time, GATEWAY_LIVES) && !heard.what.address.is_empty();
+        let live = self.gateways.iter().filter(|(_, heard)| is_live(heard));
+        let mut live: Vec<_> = live
+            .map(|(id, heard)| LiveGateway { id: id.clone(), address: heard.what.address.clone() })
+            .collect();
+        live.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        live
+    }
+
     /// How many relays can be chosen.
     pub(super) fn relays(&self, now: u64) -> usize {
         self.live_relays(now).count()
@@ -246,10 +268,14 @@ impl View {
     pub(super) fn load(&self, now: u64) -> GatewayLoad {
         let time = self.store_time(now);
         let live = self.gateways.values().filter(|heard| heard.lives(time, GATEWAY_LIVES));
-        live.fold(GatewayLoad::default(), |sum, Heard { what, .. }| GatewayLoad {
+        live.map(|heard| heard.what.load).fold(GatewayLoad::default(), |sum, what| GatewayLoad {
             online: sum.online.saturating_add(what.online),
             waiting: sum.waiting.saturating_add(what.waiting),
             chatting: sum.chatting.saturating_add(what.chatting),
+            askers_paired: sum.askers_paired.saturating_add(what.askers_paired),
+            askers_waited_ms: sum.askers_waited_ms.saturating_add(what.askers_waited_ms),
+            discussers_paired: sum.discussers_paired.saturating_add(what.discussers_paired),
+            discussers_waited_ms: sum.discussers_waited_ms.saturating_add(what.discussers_waited_ms),
         })
     }
 
@@ -380,18 +406,51 @@ mod tests {
     #[test]
     fn the_load_is_the_sum_over_live_gateways() {
         let mut view = View::default();
+        let load = |online, gateways| GatewayLoad {
+            online,
+            waiting: gateways,
+            chatting: 2 * gateways,
+            askers_paired: 3 * gateways,
+            askers_waited_ms: 40 * gateways,
+            discussers_paired: 5 * gateways,
+            discussers_waited_ms: 60 * gateways,
+        };
         let gateway = |id: &str, online| {
-            Member::Gateway(GatewayBeat {
-                id: id.to_owned(),
-                load: GatewayLoad { online, waiting: 1, chatting: 2 },
-                watch_ended: false,
-            })
+            let id = id.to_owned();
+            Member::Gateway(GatewayBeat { id, load: load(online, 1), ..GatewayBeat::default() })
         };
         view.hear(id(1_000), gateway("a", 5), 0);
         view.hear(id(4_000), gateway("b", 7), 3_000);
-        assert_eq!(view.load(4_000), GatewayLoad { online: 12, waiting: 2, chatting: 4 });
+        assert_eq!(view.load(4_000), load(12, 2));
         view.hear(id(4_500), gateway("b", 8), 3_500);
-        assert_eq!(view.load(5_000), GatewayLoad { online: 8, waiting: 1, chatting: 2 });
+        assert_eq!(view.load(5_000), load(8, 1));
+    }
+
+    #[test]
+    fn a_gateway_with_an_address_is_reached_until_it_is_silent_for_five_seconds_and_its_watch_does_not_matter()
+     {
+        let mut view = View::default();
+        let gateway = |id: &str, address: &str, watch_ended| {
+            let (id, address) = (id.to_owned(), address.to_owned());
+            Member::Gateway(GatewayBeat { id, watch_ended, address, ..GatewayBeat::default() })
+        };
+        let reached = |view: &View, now| -> Vec<String> {
+            view.live_gateways(now).into_iter().map(|live| format!("{} {}", live.id, live.address)).collect()
+        };
+        view.hear(id(1_000), gateway("c", "http://c:1", false), 0);
+        view.hear(id(2_000), gateway("b", "", false), 1_000);
+        view.hear(id(2_000), gateway("a", "http://a:1", false), 1_000);
+        assert_eq!(reached(&view, 1_000), ["a http://a:1", "c http://c:1"]);
+        view.hear(id(3_000), gateway("a", "http://a:1", true), 2_000);
+        assert_eq!(
+            reached(&view, 4_999),
+            ["a http://a:1", "c http://c:1"],
+            "the end of a watch is a sign of life"
+        );
+        assert_eq!(reached(&view, 5_000), ["a http://a:1"]);
+        assert_eq!(reached(&view, 7_000), [""; 0]);
+        view.hear(id(9_000), gateway("a", "http://a:2", false), 8_000);
+        assert_eq!(reached(&view, 8_000), ["a http://a:2"]);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! steps on the true [`Round`] and the true stores.
 //!
 //! After every step: a session is in at most one chat (I1), a ticket that was put in once is in at most one chat (I2), and
-//! nobody is paired who is banned, or with somebody whom one of them blocked (I5). At rest, when everybody has had their time
-//! and one replica has done all there is to do, nobody waits who could meet somebody else who does (I4), and the store
-//! holds the tickets of those who wait and nothing else.
+//! nobody is paired who is banned, or with somebody whom one of them blocked (I5), or who is kept apart by their colleges. At
+//! rest, when everybody has had their time and one replica has done all there is to do, nobody waits who could meet somebody
+//! else who does (I4), and the store holds the tickets of those who wait and nothing else.
 //!
 //! `PROPTEST_RNG_SEED` replays a run; a failure prints its steps, shrunk.
 
@@ -44,6 +44,7 @@ use crate::{
 const SESSIONS: u8 = 12;
 const GATEWAYS: u8 = 2;
 const REPLICAS: usize = 3;
+const COLLEGES: u8 = 2;
 const STEPS: usize = 100;
 const CASES: u32 = 100;
 /// So short that it is over by the next step: whoever asks gets the shard, and the one before has an old epoch.
@@ -114,10 +115,13 @@ enum Until {
 
 #[derive(Clone, Debug)]
 enum Wished {
-    Chat { interests: Vec<u8>, patience: u64, only: bool },
+    Chat { interests: Vec<u8>, patience: u64, only: bool, college: Option<College> },
     Ask,
     Discuss { patience: u64 },
 }
+
+/// Which one, and whether any other will do.
+type College = (u8, bool);
 
 /// The steps don't depend on what came before.
 struct AnySteps;
@@ -134,9 +138,11 @@ impl ReferenceStateMachine for AnySteps {
         let session = || 0..SESSIONS;
         let replica = || 0..REPLICAS;
         let interests = proptest::collection::btree_set(0..4_u8, 0..3).prop_map(Vec::from_iter);
+        let college = proptest::option::weighted(0.3, (0..COLLEGES, any::<bool>()));
         let wish = prop_oneof![
-            5 => (interests, 0..MAX_PATIENCE, any::<bool>())
-                .prop_map(|(interests, patience, only)| Wished::Chat { interests, patience, only }),
+            5 => (interests, 0..MAX_PATIENCE, any::<bool>(), college).prop_map(
+                |(interests, patience, only, college)| Wished::Chat { interests, patience, only, college }
+            ),
             1 => Just(Wished::Ask),
             2 => (0..MAX_PATIENCE).prop_map(|patience| Wished::Discuss { patience }),
         ];
@@ -228,6 +234,8 @@ struct World<S> {
     /// How often a ticket was put in.
     put_in: BTreeMap<TicketId, usize>,
     owners: BTreeMap<TicketId, u8>,
+    /// Of the tickets that have one.
+    colleges: BTreeMap<TicketId, College>,
 }
 
 /// A store, and how to make it lose everything.
@@ -294,6 +302,7 @@ impl<S: Store> StateMachineTest for World<S> {
             chats: BTreeMap::new(),
             put_in: BTreeMap::new(),
             owners: BTreeMap::new(),
+            colleges: BTreeMap::new(),
             context,
             store,
             runtime,
@@ -321,6 +330,10 @@ impl<S: Store> StateMachineTest for World<S> {
             assert_eq!(distinct.len(), pair.len(), "nobody meets themselves in {id}");
             for (one, other) in pair.iter().zip(pair.iter().skip(1)) {
                 assert!(!blocks(*one, *other) && !blocks(*other, *one), "I5: {one} and {other} in {id}");
+            }
+            let mut colleges = chat.tickets.iter().map(|ticket| world.colleges.get(ticket));
+            if let Some(first) = colleges.next() {
+                assert!(colleges.all(|other| mix(first, other)), "colleges keep those of {id} apart");
             }
         }
         // I1: of those that run, no two have the same session.
@@ -403,7 +416,10 @@ impl<S: Store> World<S> {
             ..v1::Ticket::default()
         };
         match wish {
-            Wished::Chat { interests, patience, only } => {
+            Wished::Chat { interests, patience, only, college } => {
+                if let Some((number, any)) = college {
+                    (ticket.college, ticket.any_college) = (domain(number), any);
+                }
                 ticket.only_interests = only && !interests.is_empty();
                 ticket.interests =
                     interests.into_iter().map(|interest| format!("interest {interest}")).collect();
@@ -419,6 +435,8 @@ impl<S: Store> World<S> {
     async fn put(&mut self, session: u8, ticket: v1::Ticket) {
         let id = TicketId::new(&self.context.random);
         self.owners.insert(id, session);
+        let college = (0..COLLEGES).find(|college| domain(*college) == ticket.college);
+        self.colleges.extend(college.map(|college| (id, (college, ticket.any_college))));
         self.put_again(session, v1::Ticket { id: id.to_bytes(), ..ticket }).await;
     }
 
@@ -642,6 +660,9 @@ impl<S: Store> World<S> {
             _ => None,
         };
         let known = self.chats.get_mut(&chat).expect("it was committed");
+        let partner = known.tickets.iter().find(|other| **other != ticket);
+        let partner = partner.and_then(|other| self.colleges.get(other));
+        assert_eq!(told.partner_college, partner.map_or_else(String::new, |college| domain(college.0)));
         match holds {
             Some(held) if !known.over => {
                 known.seated.insert(session);
@@ -775,6 +796,15 @@ fn gateway_of(session: u8) -> String {
 fn languages_of(session: u8) -> Vec<String> {
     let spoken: &[&str] = [&["en"][..], &[], &["de"], &["en", "de"]][usize::from(session % 4)];
     spoken.iter().map(|&language| language.to_owned()).collect()
+}
+
+fn domain(college: u8) -> String {
+    format!("college-{college}.edu")
+}
+
+/// Whether those of these colleges may meet.
+fn mix(one: Option<&College>, other: Option<&College>) -> bool {
+    one == other || one.zip(other).is_some_and(|(one, other)| one.0 == other.0 || (one.1 && other.1))
 }
 
 /// Every fourth has blocked the next.

@@ -94,6 +94,8 @@ impl NewChat<'_> {
             expires_unix_ms: 0,
         };
         let common = others().flat_map(|other| ticket.common_interests(other));
+        // Who meets somebody of a college has one.
+        let partner = others().find_map(|other| other.college.as_deref());
         let assignment = Assignment {
             ticket: ticket.id.to_bytes(),
             chat: self.id.to_bytes(),
@@ -111,6 +113,7 @@ impl NewChat<'_> {
             traceparent,
             strangers: others().filter_map(|other| other.aliases.first().copied()).collect(),
             again: if is_spy { Bytes::new() } else { Bytes::copy_from_slice(&self.again) },
+            partner_college: partner.map_or_else(String::new, |college| college.domain.clone()),
         };
         assignment.encode_to_vec().into()
     }
@@ -189,6 +192,7 @@ mod tests {
             assert_eq!(told.common_interests, [if seat == 1 { "Tea" } else { "tea" }]);
             assert_eq!(told.strangers, [3 - u64::from(seat)], "the first alias of the other one");
             assert_eq!((told.question.as_str(), told.again.len()), ("", 16));
+            assert_eq!(told.partner_college, "");
             let now = context.clock.unix_ms();
             let (chat, claims) =
                 placement::claims(&context.secret, &told.seat_token, now).expect("a good token");
@@ -196,6 +200,20 @@ mod tests {
             assert_eq!((claims.seat, claims.seats, claims.epoch, claims.mode()), (seat, 2, 1, Mode::Video));
         }
         assert_eq!(told[0].1.again, told[1].1.again);
+    }
+
+    #[test]
+    fn each_of_two_of_colleges_is_told_of_the_others() {
+        let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
+        let of = |number, college: &str| {
+            ticket(number, Mode::Text, |ticket| {
+                (ticket.college, ticket.any_college) = (college.to_owned(), true);
+            })
+        };
+        let met = Match::of(of(1, "a.edu"), of(2, "b.edu"));
+        let pairing = pairing(&met, "http://relay:7002", &Questions::default(), &context);
+        let told: Vec<_> = told(&pairing).into_iter().map(|(_, told)| told.partner_college).collect();
+        assert_eq!(told, ["b.edu", "a.edu"]);
     }
 
     #[test]
@@ -240,6 +258,7 @@ mod tests {
             ticket.only_interests = true;
             (ticket.patience_ms, ticket.since_unix_ms) = (7, 8);
             (ticket.blocked, ticket.met_lately) = (vec![5], vec![6]);
+            (ticket.college, ticket.any_college) = ("a.edu".to_owned(), true);
             (ticket.zone, ticket.traceparent) = ("a".to_owned(), "00-trace".to_owned());
         });
         let spies = [

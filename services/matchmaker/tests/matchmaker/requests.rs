@@ -168,13 +168,19 @@ async fn a_watch_ends_at_the_first_thing_that_makes_no_sense() {
     let node = Node::start(&Where::memory()).await;
     node.ready().await;
     let open = |gateway: &str, after: &str| {
-        Up::Open(WatchOpen { gateway: gateway.to_owned(), after: after.to_owned() })
+        Up::Open(WatchOpen { gateway: gateway.to_owned(), after: after.to_owned(), ..WatchOpen::default() })
+    };
+    let at_address = |address: &str| {
+        let (gateway, address) = ("gateway-1".to_owned(), address.to_owned());
+        Up::Open(WatchOpen { gateway, address, ..WatchOpen::default() })
     };
     let mut client = node.client(&context);
     let table = [
         (Up::Acknowledge("1-0@x".to_owned()), "begins with `open`"),
         (open("", ""), "name has 1 to 64"),
         (open("gateway-1", "nonsense"), "a delivery's id"),
+        (at_address("gateway-1:7001"), "`http://host:port`"),
+        (at_address(&format!("http://{}:1", "a".repeat(255))), "`http://host:port`"),
     ];
     for (first, sentence) in table {
         let call = async || {

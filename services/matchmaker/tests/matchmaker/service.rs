@@ -6,9 +6,10 @@ use chassis::{Context, grpc, id::TicketId, secret::Purpose};
 use prost::Message as _;
 use stroll_matchmaker::{Config, pool::Pool as _, pool::Shard};
 use stroll_proto::v1::{
-    Assignment, CancelRequest, ChooseHomesRequest, GatewayLoad, Home, HomeQuestion, Mode, SeatClaims,
-    Subject, Ticket, TicketPlace, home_answer::Outcome,
+    Assignment, CancelRequest, ChooseHomesRequest, GatewayLoad, Home, HomeQuestion, LiveGateway, Mode,
+    SeatClaims, Subject, Ticket, TicketPlace, home_answer::Outcome,
 };
+use tokio::time::Instant;
 
 use crate::support::{Gateway, Moderation, Node, RedisServer, Relay, Where, context, subject, ticket, until};
 
@@ -278,11 +279,44 @@ async fn every_gateway_is_told_what_all_of_them_carry() {
     }
     let one = Gateway::watch(&context, &nodes[0], "gateway-1", "").await;
     let mut two = Gateway::watch(&context, &nodes[1], "gateway-2", "").await;
-    one.carries(GatewayLoad { online: 3, waiting: 1, chatting: 2 }).await;
-    two.carries(GatewayLoad { online: 4, waiting: 0, chatting: 4 }).await;
-    let sum = GatewayLoad { online: 7, waiting: 1, chatting: 6 };
+    one.carries(GatewayLoad { online: 3, waiting: 1, chatting: 2, ..GatewayLoad::default() }).await;
+    two.carries(GatewayLoad { online: 4, waiting: 0, chatting: 4, ..GatewayLoad::default() }).await;
+    let sum = GatewayLoad { online: 7, waiting: 1, chatting: 6, ..GatewayLoad::default() };
     let heard = two.hear_until(|gateway| gateway.cluster == Some(sum));
     tokio::time::timeout(FIRST, heard).await.expect("the sum is told");
+}
+
+#[tokio::test]
+async fn every_gateway_is_told_where_the_others_are_reached_also_one_that_has_no_watch_at_the_moment() {
+    let context = context();
+    let place = Where::memory();
+    let nodes = [Node::start(&place).await, Node::start(&place).await];
+    for node in &nodes {
+        node.ready().await;
+    }
+    let live = |number: u16| LiveGateway {
+        id: format!("gateway-{number}"),
+        address: format!("http://127.0.0.1:{number}"),
+    };
+    let mut none = Gateway::watch(&context, &nodes[0], "gateway-0", "").await;
+    none.hear_for(Duration::from_secs(3)).await;
+    assert!(none.cluster.is_some() && none.gateways.is_empty(), "none has an address");
+    let mut two = Gateway::watch_reached_at(&context, &nodes[1], "gateway-2", &live(2).address).await;
+    let first = Gateway::watch_reached_at(&context, &nodes[0], "gateway-1", &live(1).address).await;
+    two.hears_of(&[live(1), live(2)], FIRST).await;
+    none.hears_of(&[live(1), live(2)], FIRST).await;
+    // It is told again although nothing is new.
+    two.gateways.clear();
+    two.hears_of(&[live(1), live(2)], FIRST).await;
+    let ended = Instant::now();
+    drop(first);
+    two.hears_of(&[live(2)], FIRST + FIRST).await;
+    assert!(ended.elapsed() > Duration::from_secs(4), "it may live on without a watch");
+    // And what is new is told at once, not with the next numbers of the cluster.
+    let again = Gateway::watch_reached_at(&context, &nodes[0], "gateway-1", &live(3).address).await;
+    let moved = LiveGateway { address: live(3).address, ..live(1) };
+    two.hears_of(&[moved, live(2)], Duration::from_millis(1_500)).await;
+    drop(again);
 }
 
 #[tokio::test]

@@ -225,7 +225,7 @@ async fn a_matchmaker_that_is_cut_off_from_redis_sends_its_gateways_to_others() 
     assert_eq!(refused.err().map(|status| status.code()), Some(Code::Unavailable));
     server.restart().await;
     until(AFTER_A_LOSS, "it serves again", async || {
-        let open = WatchOpen { gateway: "gateway-1".to_owned(), after: String::new() };
+        let open = WatchOpen { gateway: "gateway-1".to_owned(), ..WatchOpen::default() };
         let open = tokio_stream::once(WatchAssignmentsRequest { kind: Some(Up::Open(open)) });
         client.watch_assignments(open).await.ok().map(|_| ())
     })

@@ -165,6 +165,33 @@ async fn i5_who_is_blocked_is_not_met_and_who_was_met_lately_is_met_last() {
 }
 
 #[tokio::test]
+async fn those_of_a_college_meet_only_each_other_and_are_told_where_the_other_one_is() {
+    let mut world = World::start(Matching::default()).await;
+    let of = |college: &'static str, any| {
+        move |ticket: &mut Ticket| (ticket.college, ticket.any_college) = (college.to_owned(), any)
+    };
+    let one = world.put(of("a.edu", false)).await;
+    let open = world.put(of("b.edu", true)).await;
+    let nobody = world.put(|_| ()).await;
+    world.nobody_meets().await;
+    let mut client = world.node.client(&world.context);
+    let request =
+        ExplainTicketRequest { ticket: one.id.clone(), mode: Mode::Text.into(), section: "main".to_owned() };
+    let explained = client.explain_ticket(grpc::request(request, DEADLINE)).await.expect("an answer");
+    assert_eq!(explained.into_inner().never, [TicketGroup { what: "college".to_owned(), waiting: 2 }]);
+    for (first, second, colleges) in [
+        (&one, world.ticket(of("a.edu", true)), ["a.edu", "a.edu"]),
+        (&open, world.ticket(of("c.edu", true)), ["c.edu", "b.edu"]),
+        (&nobody, world.ticket(|_| ()), ["", ""]),
+    ] {
+        world.gateway.enqueue(&second).await;
+        let told = world.chat(2).await;
+        assert_eq!([&told[0].ticket, &told[1].ticket], [&first.id, &second.id]);
+        assert_eq!([&told[0].partner_college, &told[1].partner_college], colleges);
+    }
+}
+
+#[tokio::test]
 async fn sections_and_modes_do_not_mix() {
     let mut world = World::start(Matching::default()).await;
     world.put(|ticket| ticket.section = "night".to_owned()).await;

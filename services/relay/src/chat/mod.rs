@@ -326,9 +326,9 @@ impl Chat {
     /// gateway would hold the seat for ever if it weren't told.
     fn give_up(&mut self, now: Moment, index: usize, by: EndedBy, out: &mut Vec<Effect>) {
         if self.seats[index].is_stranger() {
-            self.end(now, by, None, "", out);
+            self.end(now, by, Some(index), "", out);
         } else {
-            self.send(index, Body::Ended(Ended { by: by.into(), reason: String::new() }), out);
+            self.send(index, Body::Ended(Ended { by: by.into(), ..Ended::default() }), out);
             self.seats[index].presence = Presence::Left;
         }
     }
@@ -354,12 +354,13 @@ impl Chat {
         let seat = &self.seats[index];
         let Some(Ending { by, of, reason, .. }) = &self.ending else {
             let by = EndedBy::Away.into();
-            return seat.is_given_up().then_some(Ended { by, reason: String::new() });
+            return seat.is_given_up().then_some(Ended { by, ..Ended::default() });
         };
         let is_own = *of == Some(seat.seat);
         let by = if is_own && *by == EndedBy::Stranger { EndedBy::You } else { *by };
         let reason = if of.is_none() || is_own { reason.clone() } else { String::new() };
-        Some(Ended { by: by.into(), reason })
+        let seat = of.map_or(0, |seat| u32::from(seat.0));
+        Some(Ended { by: by.into(), reason, seat })
     }
 
     // === presence ===

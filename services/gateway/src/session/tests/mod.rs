@@ -188,6 +188,7 @@ fn pairing(wanted: &Wanted, chat: u8) -> Pairing {
         traceparent: String::new(),
         strangers: vec![Alias(u64::from(chat))],
         again: Some(Redacted::new([chat; 16])),
+        partner_college: None,
     }
 }
 
@@ -222,11 +223,11 @@ fn shown(seq: u64) -> Effect {
 }
 
 fn ended(by: EndedBy, reason: &str) -> FromRelay {
-    FromRelay::Ended(Ended { by: by.into(), reason: reason.into() })
+    FromRelay::Ended(Ended { by: by.into(), reason: reason.into(), seat: 0 })
 }
 
 fn told_of_end(by: By) -> Effect {
-    Effect::Ended { chat: ChatId([7; 16]), by, reason: None }
+    Effect::Ended { chat: ChatId([7; 16]), by, reason: None, seat: 0 }
 }
 
 fn going_away() -> Effect {

@@ -234,7 +234,7 @@ fn a_client_from_another_gateway_learns_how_its_chat_ended_or_that_nobody_knows(
     let mut stage = Stage::without_consent();
     stage.connect(Resume::Chat(rejoin(&pairing)));
     stage.home(Found::Nothing);
-    let how = Ended { by: EndedBy::Stranger.into(), reason: String::new() };
+    let how = Ended { by: EndedBy::Stranger.into(), ..Ended::default() };
     let told = [Effect::DropSeat, told_of_end(By::Stranger), Effect::EndSeat];
     assert_eq!(stage.relay(refused(Some(how))), told, "and there is no seat to report from");
 

@@ -14,8 +14,9 @@ use chassis::{
 use stroll_proto::v1::{
     Assignment, Ban, CheckAccessRequest, CheckAccessResponse, CreateBanRequest, CreateBanResponse, Delivery,
     EnqueueRequest, ExplainTicketRequest, ExplainTicketResponse, GatewayLoad, HeartbeatRequest,
-    InspectRequest, InspectResponse, LiftBanRequest, LiftBanResponse, Mode, ReportRequest, ReportResponse,
-    Subject, Ticket, TicketPlace, WatchAssignmentsRequest, WatchBansRequest, WatchBansResponse, WatchOpen,
+    InspectRequest, InspectResponse, LiftBanRequest, LiftBanResponse, LiveGateway, Mode, ReportRequest,
+    ReportResponse, Subject, Ticket, TicketPlace, WatchAssignmentsRequest, WatchBansRequest,
+    WatchBansResponse, WatchOpen,
     enqueue_result::Outcome,
     matchmaker_service_client::MatchmakerServiceClient,
     moderation_service_server::{ModerationService, ModerationServiceServer},
@@ -104,6 +105,8 @@ pub(crate) struct Gateway {
     pub(crate) cluster: Option<GatewayLoad>,
     /// The relays that are heard of.
     pub relays: Vec<String>,
+    /// The gateways that are heard of, each told by its id and address.
+    pub gateways: Vec<LiveGateway>,
     /// Deliveries that came and were not looked at yet.
     deliveries: Vec<Delivery>,
     /// Says that the gateway is there, and what it carries.
@@ -123,12 +126,23 @@ impl Gateway {
         Self::watch_at(context, node.address, name, after).await
     }
 
+    /// Opens a watch at `node`, of a gateway that others reach at `address`, and waits for the generation.
+    pub(crate) async fn watch_reached_at(context: &Context, node: &Node, name: &str, address: &str) -> Self {
+        let (gateway, address) = (name.to_owned(), address.to_owned());
+        Self::open(context, node.address, WatchOpen { gateway, address, ..WatchOpen::default() }).await
+    }
+
     /// Opens a watch at the matchmaker at `address` and waits for the generation.
     pub(crate) async fn watch_at(context: &Context, address: SocketAddr, name: &str, after: &str) -> Self {
+        let (gateway, after) = (name.to_owned(), after.to_owned());
+        Self::open(context, address, WatchOpen { gateway, after, ..WatchOpen::default() }).await
+    }
+
+    async fn open(context: &Context, address: SocketAddr, open: WatchOpen) -> Self {
+        let name = open.gateway.clone();
         let mut client = MatchmakerServiceClient::new(Channel::new(context, Targets::from(address)));
         let (up, requests) = mpsc::channel(16);
-        let open = Up::Open(WatchOpen { gateway: name.to_owned(), after: after.to_owned() });
-        up.send(WatchAssignmentsRequest { kind: Some(open) }).await.expect("room");
+        up.send(WatchAssignmentsRequest { kind: Some(Up::Open(open)) }).await.expect("room");
         let mut requests = Some(requests);
         let down = until(Duration::from_secs(5), "the watch opens", async || {
             // The first try may come before the channel knows an address.
@@ -156,7 +170,7 @@ impl Gateway {
         let mut gateway = Self {
             beat,
             load,
-            name: name.to_owned(),
+            name,
             client,
             context: context.clone(),
             up,
@@ -164,6 +178,7 @@ impl Gateway {
             generation: String::new(),
             cluster: None,
             relays: Vec::new(),
+            gateways: Vec::new(),
             deliveries: Vec::new(),
         };
         gateway.hear_until(|gateway| !gateway.generation.is_empty()).await;
@@ -260,6 +275,12 @@ impl Gateway {
         timeout(PATIENCE, hearing).await.expect("it is told in time");
     }
 
+    /// Hears until it is told of these gateways.
+    pub(crate) async fn hears_of(&mut self, live: &[LiveGateway], within: Duration) {
+        let heard = timeout(within, self.hear_until(|gateway| gateway.gateways == live)).await;
+        heard.unwrap_or_else(|_| panic!("{} is told of {:?} within {within:?}", self.name, self.gateways));
+    }
+
     /// Hears the next that comes.
     pub(crate) async fn hear(&mut self) -> Result<(), Status> {
         let heard = self.down.message().await?.ok_or_else(|| Status::unavailable("the end"))?;
@@ -268,6 +289,7 @@ impl Gateway {
             Down::Generation(generation) => self.generation = generation,
             Down::Cluster(cluster) => self.cluster = Some(cluster),
             Down::Relays(relays) => self.relays = relays.addresses,
+            Down::Gateways(gateways) => self.gateways = gateways.gateways,
         }
         Ok(())
     }

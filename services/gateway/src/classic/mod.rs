@@ -1,0 +1,59 @@
+//! The classic protocol: HTTP long polls, as Omegle's clients speak it.
+//!
+//! A classic client is a session like any other, but its end of the chat is here: the [`Endpoint`] numbers, repeats and acknowledges in its
+//! place, and keeps what the next poll fetches. `routes` answers HTTP, `hub::classic_sessions` holds the sessions, `peers` asks other
+//! gateways for sessions that they hold. What the protocol is, `classic-protocol.md` says; README tells what of it is served.
+
+mod call;
+mod captcha;
+mod college;
+mod config;
+mod endpoint;
+mod event;
+mod form;
+mod id;
+mod peers;
+mod routes;
+mod saved_log;
+mod signal;
+mod start;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use chassis::Context;
+
+pub use self::{
+    call::{Answer, Call},
+    config::Settings,
+    endpoint::{Endpoint, Want, digests},
+    event::Event,
+    id::ClientId,
+    peers::Grpc,
+    routes::routes,
+    status::SpyWaits,
+};
+use self::{captcha::Captcha, college::Colleges, peers::Peers};
+
+/// What classic sessions need besides the hub.
+pub struct Services {
+    /// The other gateways.
+    pub peers: Peers,
+    /// Whether somebody is a person.
+    pub captcha: Captcha,
+    /// Whether somebody is of a college.
+    pub colleges: Colleges,
+}
+
+impl Services {
+    /// For the gateway of this id.
+    #[must_use]
+    pub fn new(settings: &Settings, context: &Context, gateway: &str) -> Self {
+        Self {
+            peers: Peers::new(context, gateway),
+            captcha: Captcha::new(&settings.captcha, &context.tasks),
+            colleges: Colleges::new(&settings.college, context),
+        }
+    }
+}

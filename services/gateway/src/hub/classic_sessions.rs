@@ -1,0 +1,384 @@
+//! Classic sessions that this gateway holds: how they begin, what their clients ask of them, and how they end.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    bans::Ban,
+    id::{AddressHash, SessionId},
+};
+use tokio::time::Instant;
+
+use super::Hub;
+use crate::{
+    classic::{Answer, Call, ClientId, Endpoint, Event, Want},
+    permit::Permit,
+    protocol::{ClientFrame, Code, Find, Private},
+    session::Activity,
+    slot::{Challenge, Classic, Client, Inner, Slot},
+};
+
+/// How long a poll is open when there is nothing to say. Clients give up after 62 s and later.
+const POLL: Duration = Duration::from_secs(58);
+/// How long `/start` waits for a pairing.
+const FIRST_EVENTS: Duration = Duration::from_millis(250);
+/// How much of a drain is left when the last sessions are ended, so that their strangers are told.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What who may not take part is told, for whatever reason.
+const BANNED: &str = "You are temporarily banned.";
+
+/// How a session begins.
+pub enum Opening {
+    /// With a wish.
+    Wish(Find),
+    /// With a wish, once a captcha is solved.
+    Challenge(Find),
+    /// Not at all.
+    Refused(Event),
+}
+
+impl Opening {
+    /// For one who may not take part.
+    #[must_use]
+    pub fn banned() -> Self {
+        Self::Refused(Event::Error(BANNED.into()))
+    }
+}
+
+impl Hub {
+    /// Begins a session. Who is banned gets one as well, and is told by its only event.
+    pub fn start_classic(
+        self: &Arc<Self>,
+        id: &ClientId,
+        addresses: Vec<AddressHash>,
+        permit: Permit,
+        opening: Opening,
+    ) -> Arc<Slot> {
+        let id = id.session();
+        let ban = self.bans.check(id, &addresses);
+        let slot = Arc::new(self.new_slot(id));
+        self.sessions.insert(id, Arc::clone(&slot));
+        let mut inner = slot.inner.lock();
+        let now_ms = self.context.clock.unix_ms();
+        let endpoint = Endpoint::new(self.metrics.to_clients.clone(), now_ms);
+        inner.addresses = addresses;
+        inner.client =
+            Some(Client::Classic(Box::new(Classic { endpoint, challenge: None, _permit: permit })));
+        self.count_online(1);
+        let opening = ban.map_or(opening, |ban| Opening::Refused(self.ban_event(Some(&ban))));
+        let find = match opening {
+            Opening::Wish(find) => Some(find),
+            Opening::Challenge(find) => {
+                self.challenge(&mut inner, find);
+                None
+            }
+            Opening::Refused(event) => {
+                if let Some(classic) = inner.classic() {
+                    classic.endpoint.stop(event);
+                }
+                None
+            }
+        };
+        self.tell_locked(&slot, &mut inner, |session, env| session.on_start(find, env));
+        // A ban may have come after the first look, and before the session could be found by it.
+        if self.bans.check(id, &inner.addresses).is_some() {
+            self.tell_locked(&slot, &mut inner, crate::session::Session::on_ban);
+        }
+        drop(inner);
+        slot
+    }
+
+    fn challenge(&self, inner: &mut Inner, find: Find) {
+        let (Some(classic), Some(key)) = (inner.classic(), self.classic.captcha.site_key()) else { return };
+        classic.endpoint.push(Event::CaptchaRequired(key.to_owned()));
+        classic.challenge = Some(Box::new(Challenge { find, is_checked: false }));
+    }
+
+    /// What who is banned is told.
+    fn ban_event(&self, ban: Option<&Ban>) -> Event {
+        let is_for_video = ban.is_some_and(|ban| ban.reason == "nudity");
+        match &self.config.classic.video_ban_url {
+            Some(url) if is_for_video => Event::VideoBanned(url.clone()),
+            _ => Event::Error(BANNED.into()),
+        }
+    }
+
+    /// The session's client may not take part any more.
+    pub(super) fn stop_classic(&self, id: SessionId, inner: &mut Inner) {
+        let event = self.ban_event(self.bans.check(id, &inner.addresses).as_ref());
+        if let Some(classic) = inner.classic() {
+            classic.challenge = None;
+            classic.endpoint.stop(event);
+        }
+    }
+
+    /// The first events of a session that has just begun: those of its chat if it is paired soon, or that it waits.
+    pub async fn first_events(self: &Arc<Self>, slot: &Arc<Slot>) -> Vec<Event> {
+        let bell = slot.inner.lock().classic().map(|classic| classic.endpoint.bell());
+        let Some(bell) = bell else { return Vec::new() };
+        let until = Instant::now() + FIRST_EVENTS;
+        loop {
+            let rings = bell.notified();
+            tokio::pin!(rings);
+            rings.as_mut().enable();
+            let is_decided = slot.inner.lock().classic().is_none_or(|classic| classic.endpoint.is_decided());
+            if is_decided || tokio::time::timeout_at(until, rings).await.is_err() {
+                break;
+            }
+        }
+        let mut inner = slot.inner.lock();
+        if let Some(classic) = inner.classic()
+            && !classic.endpoint.is_decided()
+        {
+            classic.endpoint.tell_waiting();
+        }
+        let events = self.take_events(slot, &mut inner);
+        drop(inner);
+        self.remove_if_over(slot.id);
+        events
+    }
+
+    /// The client of a session calls.
+    pub async fn call(self: &Arc<Self>, session: SessionId, call: Call) -> Answer {
+        let slot = self.sessions.get(&session).map(|slot| Arc::clone(&slot));
+        let unknown = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
+        let Some(slot) = slot.filter(|slot| slot.inner.lock().classic().is_some()) else { return unknown };
+        let answer = match call {
+            Call::Poll => self.poll(&slot).await,
+            Call::Message(text) => self.speak(&slot, [text], Endpoint::may_talk, Endpoint::message),
+            Call::Signals(signals) => self.speak(&slot, signals, Endpoint::may_signal, Endpoint::signal),
+            Call::Typing(on) => self.type_classic(&slot, on),
+            Call::Disconnect => {
+                self.end_classic(&slot, &mut slot.inner.lock());
+                Answer::Done
+            }
+            Call::Widen => {
+                let mut inner = slot.inner.lock();
+                if let Some(challenge) = inner.classic().and_then(|classic| classic.challenge.as_mut()) {
+                    challenge.find.only_interests = false;
+                }
+                self.tell_locked(&slot, &mut inner, |session, env| session.on_widened(env));
+                Answer::Done
+            }
+            Call::Captcha(response) => self.answer_challenge(&slot, response),
+        };
+        self.remove_if_over(session);
+        answer
+    }
+
+    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>) -> Answer {
+        let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
+        let until = Instant::now() + POLL;
+        loop {
+            let rings = poll.bell.notified();
+            tokio::pin!(rings);
+            rings.as_mut().enable();
+            if let Some(answer) = poll.look() {
+                return answer;
+            }
+            if tokio::time::timeout_at(until, rings).await.is_err() {
+                poll.close(false);
+                return nothing();
+            }
+        }
+    }
+
+    /// Takes all that waits; what it took is acknowledged, and with the last event the session ends.
+    fn take_events(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) -> Vec<Event> {
+        let Some(classic) = inner.classic() else { return Vec::new() };
+        let taken = classic.endpoint.take();
+        if let Some(seq) = taken.seq {
+            let ack = ClientFrame::Ack { seq };
+            self.tell_locked(slot, inner, |session, env| session.on_frame(ack, env));
+        }
+        if taken.is_last {
+            self.end_classic(slot, inner);
+        }
+        let messages = taken.events.iter().filter(|event| matches!(event, Event::Message { .. }));
+        messages.for_each(|_| self.metrics.message());
+        taken.events
+    }
+
+    /// Says something numbered, if it may be said and there is room for it.
+    fn speak(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        said: impl IntoIterator<Item = Private, IntoIter: ExactSizeIterator>,
+        may: impl Fn(&Endpoint) -> bool,
+        number: impl Fn(&mut Endpoint, Private) -> Option<ClientFrame>,
+    ) -> Answer {
+        let said = said.into_iter();
+        let mut inner = slot.inner.lock();
+        let is_good = |endpoint: &Endpoint| may(endpoint) && endpoint.has_room(said.len());
+        if !inner.classic().is_some_and(|classic| is_good(&classic.endpoint)) {
+            return Answer::Failed;
+        }
+        for what in said {
+            let Some(classic) = inner.classic() else { return Answer::Failed };
+            classic.endpoint.listen();
+            let Some(frame) = number(&mut classic.endpoint, what) else { return Answer::Failed };
+            self.tell_locked(slot, &mut inner, |session, env| session.on_frame(frame, env));
+            let answer = inner.classic().map_or(Ok(()), |classic| classic.endpoint.answer(true));
+            if let Err(refusal) = answer {
+                let wait = refusal.retry_after_ms.map(Duration::from_millis);
+                return match (refusal.code, wait) {
+                    (Code::SlowDown, Some(wait)) => Answer::TooFast(wait),
+                    _ => Answer::Failed,
+                };
+            }
+        }
+        Answer::Done
+    }
+
+    fn type_classic(self: &Arc<Self>, slot: &Arc<Slot>, on: bool) -> Answer {
+        let mut inner = slot.inner.lock();
+        if !inner.classic().is_some_and(|classic| classic.endpoint.may_talk()) {
+            return Answer::Failed;
+        }
+        self.tell_locked(slot, &mut inner, |session, env| session.on_frame(ClientFrame::Typing { on }, env));
+        Answer::Done
+    }
+
+    /// The outcome comes as an event.
+    fn answer_challenge(self: &Arc<Self>, slot: &Arc<Slot>, response: Private) -> Answer {
+        let mut inner = slot.inner.lock();
+        let Some(challenge) = inner.classic().and_then(|classic| classic.challenge.as_mut()) else {
+            return Answer::Failed;
+        };
+        if std::mem::replace(&mut challenge.is_checked, true) {
+            return Answer::TooFast(Duration::from_secs(1));
+        }
+        drop(inner);
+        let (hub, slot) = (Arc::clone(self), Arc::clone(slot));
+        let hard = self.context.drain.hard();
+        self.context.tasks.spawn("captcha", async move {
+            tokio::select! {
+                solved = hub.classic.captcha.is_solved(&response.0) => hub.judge_challenge(&slot, solved.unwrap_or(false)),
+                () = hard => {}
+            }
+        });
+        Answer::Done
+    }
+
+    fn judge_challenge(self: &Arc<Self>, slot: &Arc<Slot>, is_solved: bool) {
+        let mut inner = slot.inner.lock();
+        let Some(classic) = inner.classic() else { return };
+        if is_solved && let Some(challenge) = classic.challenge.take() {
+            let find = challenge.find;
+            return self.tell_locked(slot, &mut inner, |session, env| session.on_start(Some(find), env));
+        }
+        if let (Some(challenge), Some(key)) = (&mut classic.challenge, self.classic.captcha.site_key()) {
+            challenge.is_checked = false;
+            classic.endpoint.push(Event::CaptchaRejected(key.to_owned()));
+            classic.endpoint.ring();
+        }
+    }
+
+    /// Does what a classic client's endpoint wants, after something happened.
+    pub(super) fn attend(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
+        let env = self.env();
+        loop {
+            let activity = inner.session.activity();
+            let Some(classic) = inner.classic() else { return };
+            let effects = match classic.endpoint.wants(activity, env.now_ms) {
+                None => return classic.endpoint.ring(),
+                Some(Want::Say(frame)) => inner.session.on_frame(frame, &env),
+                Some(Want::Suspend) => inner.session.on_quiet(),
+                Some(Want::End) => {
+                    self.let_go(inner);
+                    inner.session.on_gone(&env)
+                }
+            };
+            effects.into_iter().for_each(|effect| self.perform(slot, inner, effect));
+        }
+    }
+
+    fn end_classic(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) {
+        if self.let_go(inner) {
+            self.tell_locked(slot, inner, |session, env| session.on_gone(env));
+        }
+    }
+
+    /// The client is gone. An open poll is answered.
+    fn let_go(&self, inner: &mut Inner) -> bool {
+        let is_classic = inner.classic().is_some();
+        if is_classic {
+            inner.client = None;
+            self.count_online(-1);
+        }
+        is_classic
+    }
+
+    /// Sessions go on while the gateway drains. Those that are left shortly before its end are ended, so that their strangers are told.
+    pub(super) async fn end_last_classics(self: Arc<Self>) {
+        self.context.drain.soft().await;
+        let remaining = self.context.drain.remaining();
+        tokio::select! {
+            () = tokio::time::sleep(remaining.saturating_sub(LAST_WORDS.min(remaining / 2))) => {}
+            () = self.context.drain.hard() => return,
+        }
+        for slot in self.all_slots() {
+            self.end_classic(&slot, &mut slot.inner.lock());
+            self.remove_if_over(slot.id);
+        }
+    }
+}
+
+/// The answer of a poll that has nothing to say.
+fn nothing() -> Answer {
+    Answer::Events("[]".to_owned())
+}
+
+/// A poll that is open. Dropping it while it is tells that the client has broken it off.
+struct OpenPoll {
+    hub: Arc<Hub>,
+    slot: Arc<Slot>,
+    bell: Arc<tokio::sync::Notify>,
+    number: u64,
+}
+
+impl OpenPoll {
+    fn open(hub: &Arc<Hub>, slot: &Arc<Slot>) -> Option<Self> {
+        let mut inner = slot.inner.lock();
+        let endpoint = &mut inner.classic()?.endpoint;
+        let (number, bell) = (endpoint.open_poll(), endpoint.bell());
+        hub.tell_locked(slot, &mut inner, |session, env| session.on_heard(env));
+        drop(inner);
+        Some(Self { hub: Arc::clone(hub), slot: Arc::clone(slot), bell, number })
+    }
+
+    /// The answer, if there is one by now.
+    fn look(&self) -> Option<Answer> {
+        let mut inner = self.slot.inner.lock();
+        let endpoint = match inner.classic() {
+            Some(classic) if classic.endpoint.is_open(self.number) => &mut classic.endpoint,
+            // A newer one took its place, or the session was ended.
+            _ => return Some(nothing()),
+        };
+        if !endpoint.has_events() {
+            return None;
+        }
+        endpoint.close_poll(self.hub.context.clock.unix_ms());
+        let events = self.hub.take_events(&self.slot, &mut inner);
+        self.hub.heed_deadlines(self.slot.id, &mut inner);
+        serde_json::to_string(&events).ok().map(Answer::Events)
+    }
+
+    /// Nobody waits for it any more.
+    fn close(&self, is_broken_off: bool) {
+        let mut inner = self.slot.inner.lock();
+        let Some(classic) = inner.classic().filter(|classic| classic.endpoint.is_open(self.number)) else {
+            return;
+        };
+        classic.endpoint.close_poll(self.hub.context.clock.unix_ms());
+        if is_broken_off && inner.session.activity() == Activity::Waiting {
+            self.hub.tell_locked(&self.slot, &mut inner, |session, _| session.on_quiet());
+        }
+        self.hub.heed_deadlines(self.slot.id, &mut inner);
+    }
+}
+
+impl Drop for OpenPoll {
+    fn drop(&mut self) {
+        self.close(true);
+    }
+}
