@@ -219,10 +219,12 @@ async fn a_session_goes_on_at_any_gateway() {
 async fn a_newer_poll_at_another_gateway_replaces_the_older_one() {
     let cluster = cluster(&[]).await;
     let [here, there] = cluster.addresses().await;
-    let [mut one, two] = meet([there, here]).await;
+    let [mut one, mut two] = meet([there, here]).await;
     let poll = post("/events", &format!("id={}", two.id));
+    two.hold_poll().await;
     let mut older = Wire::open(here).await;
     older.send(&poll).await;
+    assert_eq!(two.polled().await, json!([]));
     for (round, gateway) in [there, here, there, there, here].into_iter().enumerate() {
         let mut newer = Wire::open(gateway).await;
         newer.send(&poll).await;
@@ -240,7 +242,7 @@ async fn a_poll_that_is_broken_off_at_another_gateway_takes_its_ticket_along_and
     let mut one = Client::start(here, "topics=%5B%22stamps%22%5D").await;
     one.is_waiting().await;
     one.call_at(there).await;
-    one.open_poll().await;
+    one.hold_poll().await;
     waiting(here, 1).await;
     let broken = Instant::now();
     one.break_off();
@@ -301,7 +303,7 @@ async fn when_its_gateway_is_killed_a_session_is_over_and_its_strangers_learn_it
     let (mut gone_too, mut web) = meet_web([here, there]).await;
     // One polls through the other gateway at that moment.
     gone.call_at(there).await;
-    gone.open_poll().await;
+    gone.hold_poll().await;
     stays.open_poll().await;
     let killed = Instant::now();
     cluster.gateways[0].kill().await;

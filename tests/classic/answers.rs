@@ -255,7 +255,7 @@ async fn a_connection_is_kept_and_its_calls_are_answered_in_order() {
 async fn over_a_rate_limit_is_429_with_retry_after_and_polls_are_never_limited() {
     let limits = ["--handshakes-per-address", "4", "--messages-per-session", "1"];
     let stroll = Single::start(&limits).await;
-    let [one, two] = meet([stroll.gateway; 2]).await;
+    let [mut one, two] = meet([stroll.gateway; 2]).await;
     let is_refused = |answer: &Answer| {
         let wait = answer.header("retry-after").and_then(|after| after.parse::<u64>().ok());
         assert!(wait.is_some_and(|seconds| (1..=60).contains(&seconds)), "{answer:?}");
@@ -285,8 +285,10 @@ async fn over_a_rate_limit_is_429_with_retry_after_and_polls_are_never_limited()
     };
     is_refused(&refused);
     let poll = post("/events", &format!("id={}", one.id));
+    one.hold_poll().await;
     let mut older = Wire::open(stroll.gateway).await;
     older.send(&poll).await;
+    assert_eq!(one.polled().await, serde_json::json!([]));
     for _ in 0..200 {
         let mut newer = Wire::open(stroll.gateway).await;
         newer.send(&poll).await;

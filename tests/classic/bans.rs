@@ -13,10 +13,17 @@ use stroll_tests::{
 const BANNED: &str = "You are temporarily banned.";
 const PAGE: &str = "https://chat.example/banned";
 
-/// A classic client and one of `stroll.v1` that have met at two gateways of a cluster.
+/// A cluster, to which clients may say where they are.
+async fn start(more: &[(&'static str, &str)]) -> Cluster {
+    let mut environment = vec![("STROLL_TRUSTED_PROXIES", "127.0.0.0/8".to_owned())];
+    environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    Cluster::start_with(Settings { environment, ..Settings::default() }).await
+}
+
+/// A classic client and one of `stroll.v1` at another address that have met at two gateways of a cluster.
 async fn meet_web(cluster: &Cluster, parameters: &str, wish: Value) -> (Client, Stranger) {
     let [one, two] = cluster.addresses().await;
-    let mut web = Stranger::arrive(two).await;
+    let mut web = Stranger::arrive_from(two, "192.0.2.1").await;
     web.find_with(wish).await;
     let mut classic = Client::start(one, parameters).await;
     web.expect("matched").await;
@@ -33,7 +40,7 @@ async fn is_banned(cluster: &Cluster, web: &mut Stranger, reason: &str) -> Vec<s
 
 #[tokio::test]
 async fn i6_a_report_by_the_web_partner_freezes_what_the_classic_one_said() {
-    let cluster = Cluster::start().await;
+    let cluster = start(&[]).await;
     let (mut classic, mut web) = meet_web(&cluster, "", json!({})).await;
     classic.say("something bad").await;
     web.hears("something bad").await;
@@ -55,11 +62,12 @@ async fn i6_a_report_by_the_web_partner_freezes_what_the_classic_one_said() {
 
 #[tokio::test]
 async fn i5_a_ban_in_the_middle_of_a_chat_is_the_only_event_left() {
-    let cluster = Cluster::start().await;
+    let cluster = start(&[]).await;
     let gateways = cluster.addresses().await;
     let (mut classic, mut web) = meet_web(&cluster, "", json!({})).await;
     classic.open_poll().await;
     let bans = is_banned(&cluster, &mut web, "harassment").await;
+    web.expect("ended").await;
     assert_eq!(classic.polled().await, json!([["error", BANNED]]));
     assert_eq!(classic.poll().await, Value::Null);
     classic.fails("/send", &[("msg", "but")]).await;
@@ -91,7 +99,7 @@ async fn i5_a_ban_in_the_middle_of_a_chat_is_the_only_event_left() {
 
 #[tokio::test]
 async fn i5_who_is_banned_while_waiting_is_told_so_and_not_paired() {
-    let cluster = Cluster::start().await;
+    let cluster = start(&[]).await;
     let [one, _] = cluster.addresses().await;
     let (mut classic, mut web) = meet_web(&cluster, "", json!({})).await;
     let mut waiting = Client::start(one, "topics=%5B%22nobody%22%5D").await;
@@ -106,8 +114,7 @@ async fn i5_who_is_banned_while_waiting_is_told_so_and_not_paired() {
 
 #[tokio::test]
 async fn a_ban_for_video_leads_to_the_page_that_an_operator_set() {
-    let environment = vec![("STROLL_CLASSIC_VIDEO_BAN_URL", PAGE.to_owned())];
-    let cluster = Cluster::start_with(Settings { environment, ..Settings::default() }).await;
+    let cluster = start(&[("STROLL_CLASSIC_VIDEO_BAN_URL", PAGE)]).await;
     let [one, _] = cluster.addresses().await;
     let (mut classic, mut web) = meet_web(&cluster, "webrtc=1", json!({"mode": "video"})).await;
     classic.open_poll().await;
@@ -125,7 +132,7 @@ async fn a_ban_for_video_leads_to_the_page_that_an_operator_set() {
 
 #[tokio::test]
 async fn without_such_a_page_a_ban_for_video_is_as_any_other() {
-    let cluster = Cluster::start().await;
+    let cluster = start(&[]).await;
     let (mut classic, mut web) = meet_web(&cluster, "webrtc=1", json!({"mode": "video"})).await;
     is_banned(&cluster, &mut web, "nudity").await;
     classic.expect(json!(["error", BANNED])).await;

@@ -85,8 +85,8 @@ async fn what_does_not_verify_is_an_ordinary_chat() {
     let (stroll, mailbox) = start("").await;
     let good = pair(&stroll, &mailbox, "ann@example.edu").await;
     let forged = [
-        good.replace("example.edu", "other.edu"),
-        good.replace("college=example", "college=EXAMPLE") + "0",
+        good.replace("college=example", "college=other"),
+        good.replace("college=example", "college=sub.example"),
         format!("{good}00"),
         good.split('&').next().expect("a field").to_owned(),
         "college=example.edu&college_auth=".to_owned(),

@@ -14,7 +14,6 @@ async fn with_nothing_to_say_a_poll_gets_an_empty_array_late_and_in_time() {
     let [mut chatting, mut other] = meet([stroll.gateway; 2]).await;
     let mut waiting = Client::start(stroll.gateway, "topics=%5B%22nobody%22%5D").await;
     waiting.is_waiting().await;
-    other.open_poll().await;
     let began = Instant::now();
     chatting.open_poll().await;
     waiting.open_poll().await;
@@ -28,7 +27,7 @@ async fn with_nothing_to_say_a_poll_gets_an_empty_array_late_and_in_time() {
     }
     // Both go on.
     chatting.say("still there?").await;
-    assert_eq!(other.polled_within(long).await, json!([["gotMessage", "still there?"]]));
+    other.hears("still there?").await;
     waiting.open_poll().await;
     let mut web = Stranger::arrive(stroll.gateway).await;
     web.find_with(json!({"interests": ["Nobody"]})).await;

@@ -143,10 +143,10 @@ async fn a_web_client_watches_two_classic_ones() {
 #[tokio::test]
 async fn a_classic_client_watches_a_web_one_and_a_classic_one() {
     let stroll = Single::start(&ROOMY).await;
+    let mut spy = Client::start(stroll.gateway, ASK).await;
     let mut web = Stranger::arrive(stroll.gateway).await;
     web.find_with(json!({"discuss": true, "patience_ms": 600_000})).await;
     let mut classic = Client::start(stroll.gateway, "wantsspy=1").await;
-    let mut spy = Client::start(stroll.gateway, ASK).await;
     let matched = web.expect("matched").await;
     assert_eq!((&matched["role"], &matched["question"]), (&json!("stranger"), &json!(QUESTION)));
     classic.connected().await;

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use chassis::net::{Net, Stream};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
 
 use crate::{
     PATIENCE, eventually,
@@ -28,11 +31,16 @@ pub const HTML: &str = "text/html; charset=utf-8";
 /// The content type that browsers give a form.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
+/// A connection that was idle for longer may be closed by its server at any moment.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// One connection.
 #[derive(Debug)]
 pub struct Wire {
     stream: Stream,
     read: Vec<u8>,
+    /// When something came last.
+    used: Instant,
 }
 
 impl Wire {
@@ -41,7 +49,12 @@ impl Wire {
     /// # Panics
     /// If nobody listens.
     pub async fn open(gateway: SocketAddr) -> Self {
-        Self { stream: Net::Host.connect(gateway).await.expect("a connection"), read: Vec::new() }
+        let stream = Net::Host.connect(gateway).await.expect("a connection");
+        Self { stream, read: Vec::new(), used: Instant::now() }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.used.elapsed() < IDLE
     }
 
     /// Sends bytes as they are.
@@ -92,6 +105,7 @@ impl Wire {
         }
         answer.body = String::from_utf8(self.read[head..head + length].to_vec())?;
         self.read.drain(..head + length);
+        self.used = Instant::now();
         Ok(answer)
     }
 
@@ -251,6 +265,9 @@ impl Client {
         for (name, value) in fields {
             form.push_str(&format!("&{name}={}", encode(value)));
         }
+        if !self.calls.is_fresh() {
+            self.calls = Wire::open(self.gateway).await;
+        }
         let answer = self.calls.ask(post(path, &form)).await;
         assert_eq!(answer.status, 200, "{path} {fields:?}: {answer:?}");
         answer.body
@@ -282,9 +299,9 @@ impl Client {
     /// # Panics
     /// If there is none.
     pub async fn says_eventually(&mut self, text: &str) {
-        let give_up = tokio::time::Instant::now() + PATIENCE;
+        let give_up = Instant::now() + PATIENCE;
         while self.call("/send", &[("msg", text)]).await != "win" {
-            assert!(tokio::time::Instant::now() < give_up, "no room for {text:?}");
+            assert!(Instant::now() < give_up, "no room for {text:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -292,11 +309,34 @@ impl Client {
     /// Opens a poll, and does not wait for its answer.
     pub async fn open_poll(&mut self) {
         let mut wire = match self.poll.take() {
-            Some(wire) => wire,
-            None => Wire::open(self.gateway).await,
+            Some(wire) if wire.is_fresh() => wire,
+            _ => Wire::open(self.gateway).await,
         };
-        wire.send(post("/events", &format!("id={}", encode(&self.id)))).await;
+        wire.send(self.events_request()).await;
         self.poll = Some(wire);
+    }
+
+    fn events_request(&self) -> Vec<u8> {
+        post("/events", &format!("id={}", encode(&self.id)))
+    }
+
+    /// Opens a poll that the gateway is known to have: it has replaced another. Nothing may be queued.
+    ///
+    /// # Panics
+    /// If something was, or the session is over.
+    pub async fn hold_poll(&mut self) {
+        let mut polls = [Wire::open(self.gateway).await, Wire::open(self.gateway).await];
+        for poll in &mut polls {
+            poll.send(self.events_request()).await;
+        }
+        // They may have arrived in either order.
+        let [mut one, mut two] = polls;
+        let (answer, open) = tokio::select! {
+            answer = one.answer() => (answer, two),
+            answer = two.answer() => (answer, one),
+        };
+        assert_eq!(answer.body, "[]", "the poll that was replaced");
+        self.poll = Some(open);
     }
 
     /// The answer of the open poll: an array, or null.
@@ -334,9 +374,13 @@ impl Client {
         if let Some(array) = self.arrays.pop_front() {
             return array;
         }
-        match self.poll().await {
-            Value::Array(events) if !events.is_empty() => events,
-            other => panic!("{other} in place of events"),
+        loop {
+            match self.poll().await {
+                // One that was broken off before may have arrived after this one.
+                Value::Array(events) if events.is_empty() => {}
+                Value::Array(events) => return events,
+                other => panic!("{other} in place of events"),
+            }
         }
     }
 
