@@ -78,9 +78,24 @@ impl Web {
         assert_eq!(self.heard.pop_front().as_deref(), Some(text));
     }
 
+    /// Does its part while the other one waits for a message of it, which may have to be repeated.
+    async fn is_heard_by(&mut self, other: &mut Client, text: &str) {
+        let mut hears = std::pin::pin!(other.hears(text));
+        loop {
+            tokio::select! {
+                () = &mut hears => return,
+                frame = self.stranger.next() => self.handle(frame).await,
+            }
+        }
+    }
+
     /// Whatever comes next.
     async fn frame(&mut self) {
         let frame = self.stranger.next().await;
+        self.handle(frame).await;
+    }
+
+    async fn handle(&mut self, frame: Value) {
         match frame["type"].as_str().expect("a type") {
             "message" => {
                 let seq = frame["seq"].as_u64().expect("a number");
@@ -153,9 +168,9 @@ impl Talk {
         let (classic, web) = &mut self.mixed;
         for number in self.said - 2..=self.said {
             let text = format!("word {number}");
-            for client in [&mut *one, &mut *two, &mut *classic] {
-                client.hears(&text).await;
-            }
+            one.hears(&text).await;
+            two.hears(&text).await;
+            web.is_heard_by(classic, &text).await;
             web.hears(&text).await;
         }
     }
@@ -332,14 +347,13 @@ async fn when_its_gateway_is_killed_a_session_is_over_and_its_strangers_learn_it
 async fn i3_a_relay_that_is_killed_takes_nothing_from_classic_chats() {
     let mut cluster = cluster(&[]).await;
     let mut talk = Talk::begin(cluster.addresses().await).await;
-    for round in 0..2 {
+    for _ in 0..2 {
         talk.say_some().await;
         let relay = busier(&cluster).await;
         cluster.replace(Tier::Relay, relay).await;
         talk.hear_some().await;
         talk.goes_on().await;
         cluster.ready().await;
-        assert!(round < 2);
     }
     talk.end().await;
 }
@@ -460,7 +474,9 @@ async fn when_the_drains_time_is_over_its_sessions_are() {
     two.break_off();
     one.say("the last words").await;
     two.hears("the last words").await;
-    assert_eq!(one.polled().await, Value::Null);
+    // An open poll may get nothing; the next one learns it.
+    assert_eq!(one.polled().await.as_array().map_or(0, Vec::len), 0);
+    assert_eq!(one.poll().await, Value::Null);
     two.is_left().await;
     assert_eq!(cluster.gateways[0].ended().await.code(), Some(0), "{:#?}", cluster.gateways[0].log());
 }
