@@ -13,6 +13,8 @@ mod classic;
 mod close;
 mod config;
 mod farewell;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod homes;
 mod hub;
 mod limits;

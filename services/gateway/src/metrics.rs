@@ -27,6 +27,7 @@ pub struct Metrics {
     batches: Histogram<u64>,
     homes: Counter<u64>,
     interrupted: Histogram<f64>,
+    classic_calls: Counter<u64>,
     /// What waits to be sent to clients, in all sockets' queues.
     pub to_clients: Depth,
     /// What waits to be sent to relays, in all streams' queues.
@@ -88,7 +89,7 @@ impl Metrics {
             handshakes: meter
                 .u64_counter("stroll.gateway.handshakes")
                 .with_unit("{handshake}")
-                .with_description("WebSocket handshakes by outcome")
+                .with_description("WebSocket handshakes, and starts of classic sessions, by outcome")
                 .build(),
             disconnects: meter
                 .u64_counter("stroll.gateway.disconnects")
@@ -138,6 +139,11 @@ impl Metrics {
                 .with_unit("s")
                 .with_description("How long chats had no relay, of those that have one again")
                 .with_boundaries(vec![0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0])
+                .build(),
+            classic_calls: meter
+                .u64_counter("stroll.gateway.classic.calls")
+                .with_unit("{call}")
+                .with_description("Calls of classic clients to their sessions, by what they are and how they were answered")
                 .build(),
             matched: meter
                 .f64_histogram("stroll.gateway.match.duration")
@@ -216,6 +222,11 @@ impl Metrics {
     /// A stream to a relay began (1) or ended (-1).
     pub fn relay(&self, by: i64) {
         self.relays.add(by, &[]);
+    }
+
+    /// A classic client called, and was answered so.
+    pub fn classic_call(&self, call: &'static str, answer: &'static str) {
+        self.classic_calls.add(1, &[KeyValue::new("call", call), KeyValue::new("answer", answer)]);
     }
 
     /// A chat began, so long after the wish.

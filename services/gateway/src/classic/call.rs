@@ -61,6 +61,20 @@ impl Call {
         (!signals.is_empty()).then_some(Self::Signals(signals))
     }
 
+    /// For the label of a metric.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Poll => "events",
+            Self::Message(_) => "send",
+            Self::Typing(_) => "typing",
+            Self::Disconnect => "disconnect",
+            Self::Widen => "stoplookingforcommonlikes",
+            Self::Captcha(_) => "recaptcha",
+            Self::Signals(_) => "signal",
+        }
+    }
+
     /// Whether the same once more does no harm.
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
@@ -100,6 +114,18 @@ impl Call {
 }
 
 impl Answer {
+    /// For the label of a metric.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done | Self::Events(_) => "done",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::TooFast(_) => "too_fast",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// For the gateway that asks.
     #[must_use]
     pub fn into_response(self) -> CallSessionResponse {

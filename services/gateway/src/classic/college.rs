@@ -34,8 +34,7 @@ use lettre::{
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::warn;
 
-pub use self::domains::CollegeDomain;
-use self::domains::parse_address;
+pub use self::domains::{CollegeDomain, parse_address};
 use crate::limits::{TokioClock, wait};
 
 /// Mails that one client address may ask for within an hour.

@@ -324,9 +324,9 @@ impl Endpoint {
         self.push(Event::Disconnected(from));
     }
 
-    /// The session may not go on, for this reason. That it ended the chat goes without saying.
+    /// The session may not go on, for this reason, which takes the place of any other end.
     pub fn stop(&mut self, event: Event) {
-        if matches!(self.queue.back(), Some(Event::Disconnected(_))) {
+        if self.queue.back().is_some_and(Event::is_last) {
             self.queue.pop_back();
             self.depth.sub(1);
             self.over = false;

@@ -11,6 +11,8 @@ mod config;
 mod endpoint;
 mod event;
 mod form;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod id;
 mod peers;
 mod routes;
@@ -24,6 +26,8 @@ mod tests;
 
 use chassis::Context;
 
+#[cfg(fuzzing)]
+pub use self::fuzzing::fuzz;
 pub use self::{
     call::{Answer, Call},
     config::Settings,

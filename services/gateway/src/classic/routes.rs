@@ -128,10 +128,12 @@ async fn start(
 
 async fn events(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
     let id = form(request, MAX_BODY).await?.get("id").and_then(ClientId::parse);
-    Ok(match call(&hub, id, Some(Call::Poll)).await {
-        Answer::Unknown | Answer::Failed => json("null".to_owned()),
-        answer => respond(answer),
-    })
+    Ok(chassis::http::later(async move {
+        match call(&hub, id, Some(Call::Poll)).await {
+            Answer::Unknown | Answer::Failed => json("null".to_owned()),
+            answer => respond(answer),
+        }
+    }))
 }
 
 async fn send(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
@@ -172,7 +174,7 @@ async fn candidates(State(hub): State<Arc<Hub>>, request: Request) -> Result<Res
 /// A token, which decides nothing.
 async fn check(State(hub): State<Arc<Hub>>) -> Response {
     let token = u32::from_be_bytes(hub.context.random.bytes());
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{token:08x}")).into_response()
+    ([(header::CONTENT_TYPE, "text/plain")], format!("{token:08x}")).into_response()
 }
 
 /// Snapshots are not wanted.
@@ -227,12 +229,17 @@ async fn simple(
 
 /// The call is this gateway's to answer, or another's.
 async fn call(hub: &Arc<Hub>, id: Option<ClientId>, call: Option<Call>) -> Answer {
-    let (Some(id), Some(call)) = (id, call) else { return Answer::Failed };
-    if id.fronts(&hub.context.secret).contains(&hub.classic.peers.own()) {
-        hub.call(id.session(), call).await
-    } else {
-        hub.classic.peers.call(&id, call).await
-    }
+    let Some(call) = call else { return Answer::Failed };
+    let name = call.name();
+    let answer = match id {
+        None => Answer::Unknown,
+        Some(id) if id.fronts(&hub.context.secret).contains(&hub.classic.peers.own()) => {
+            hub.call(id.session(), call).await
+        }
+        Some(id) => hub.classic.peers.call(&id, call).await,
+    };
+    hub.metrics.classic_call(name, answer.name());
+    answer
 }
 
 fn respond(answer: Answer) -> Response {

@@ -64,6 +64,14 @@ impl Match {
         Common::of(self.tickets().map(|ticket| ticket.languages.as_slice())).language()
     }
 
+    /// That language, if both who talk name it.
+    #[must_use]
+    pub(crate) fn shared_language(&self) -> Option<Language> {
+        let is_shared =
+            |language: &Language| self.strangers.iter().all(|one| one.languages.contains(language));
+        self.language().filter(is_shared)
+    }
+
     /// Whether two discuss a question, be it a stranger's or the operator's.
     #[must_use]
     pub(crate) fn discusses(&self) -> bool {

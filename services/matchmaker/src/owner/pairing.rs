@@ -24,7 +24,7 @@ const INITIATOR: u32 = 2;
 
 /// A pairing of those who met, on a relay, for a new chat.
 pub(super) fn pairing(met: &Match, relay: &str, questions: &Questions, context: &Context) -> Pairing {
-    let language = met.language();
+    let language = met.shared_language();
     let seats = u32::try_from(met.tickets().count()).unwrap_or(u32::MAX);
     let chat = NewChat {
         id: ChatId::new(&context.random),
@@ -200,6 +200,18 @@ mod tests {
             assert_eq!((claims.seat, claims.seats, claims.epoch, claims.mode()), (seat, 2, 1, Mode::Video));
         }
         assert_eq!(told[0].1.again, told[1].1.again);
+    }
+
+    #[test]
+    fn a_language_is_told_where_both_name_it() {
+        let context = Context::new(Secret::ephemeral(&Random::seeded(1)), Duration::ZERO);
+        for (one, other, language) in
+            [(["de"].as_slice(), ["de"].as_slice(), "de"), (&["de"], &[], ""), (&[], &[], "")]
+        {
+            let met = Match::of(likes(1, "tea", one), likes(2, "tea", other));
+            let pairing = pairing(&met, "http://relay:7002", &Questions::default(), &context);
+            assert!(told(&pairing).iter().all(|(_, told)| told.language == language), "{one:?} {other:?}");
+        }
     }
 
     #[test]
