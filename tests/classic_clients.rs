@@ -12,8 +12,7 @@
 use serde_json::json;
 use stroll_tests::{
     browser::Browser,
-    classic::{Client, ROOMY, names},
-    cluster::Single,
+    classic::{Client, names, roomy},
     tabs::{CHATTING, agree_and_start, say},
     world,
 };
@@ -77,7 +76,7 @@ async fn a_browser_and_omegle_node_who_share_an_interest_meet() {
 
 #[tokio::test]
 async fn a_browser_asks_and_watches_two_classic_clients() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let browser = Browser::start(1280, 900).await;
     browser.open(stroll.gateway).await;
     browser.click("#choose-ask").await;
@@ -109,7 +108,7 @@ async fn a_browser_asks_and_watches_two_classic_clients() {
 
 #[tokio::test]
 async fn a_browser_discusses_with_a_classic_client_what_another_asked() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let browser = Browser::start(1280, 900).await;
     browser.open(stroll.gateway).await;
     browser.click("#choose-discuss").await;

@@ -13,8 +13,8 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, Wire, ask, encode, get, meet, post},
-    cluster::{Cluster, Settings, Tier},
+    classic::{Client, Wire, ask, encode, get, meet, post, roomy_cluster},
+    cluster::{Cluster, Tier},
     eventually, http,
     process::{Process, Signal},
     stranger::Stranger,
@@ -24,13 +24,7 @@ use tokio::time::{Duration, Instant};
 
 /// A cluster whose addresses may do much.
 async fn cluster(more: &[(&'static str, &str)]) -> Cluster {
-    let mut environment = vec![
-        ("STROLL_CONNECTIONS_PER_ADDRESS", "100000".to_owned()),
-        ("STROLL_HANDSHAKES_PER_ADDRESS", "100000".to_owned()),
-        ("STROLL_MESSAGES_PER_SESSION", "1000".to_owned()),
-    ];
-    environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-    let cluster = Cluster::start_with(Settings { environment, ..Settings::default() }).await;
+    let cluster = Cluster::start_with(roomy_cluster(more)).await;
     let [one, two] = cluster.addresses().await;
     // Each gateway knows where the other one is.
     for (started_at, asked_at) in [(one, two), (two, one)] {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use stroll_tests::{
-    classic::{Client, HTML, JSON, ROOMY, Wire, ask, get, is_id, meet, post, request},
+    classic::{Client, HTML, JSON, Wire, ask, get, is_id, meet, post, request, roomy},
     cluster::Single,
     http::Answer,
 };
@@ -52,7 +52,7 @@ fn is_open_to_all(answer: &Answer) -> bool {
 #[tokio::test]
 async fn every_endpoint_answers_with_its_body_its_type_and_open_to_all() {
     use Body::{Exactly, That};
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let is_object: fn(&str) -> bool = |body| json(body).is_object();
     let is_number: fn(&str) -> bool =
         |body| !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_digit());
@@ -121,7 +121,7 @@ async fn every_endpoint_answers_with_its_body_its_type_and_open_to_all() {
 
 #[tokio::test]
 async fn a_wrong_method_is_405_and_an_unknown_path_404_open_to_all() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     let wrong = POST_ONLY.iter().map(|path| ("GET", *path));
     let wrong =
@@ -142,7 +142,7 @@ async fn a_wrong_method_is_405_and_an_unknown_path_404_open_to_all() {
 
 #[tokio::test]
 async fn options_get_204_with_what_is_allowed_for_a_day() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     for path in POST_ONLY.iter().chain(&BOTH) {
         let asks = [
@@ -167,7 +167,7 @@ async fn options_get_204_with_what_is_allowed_for_a_day() {
 
 #[tokio::test]
 async fn a_body_is_at_most_64_kib_or_1_mib_where_something_is_saved_or_uploaded() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let form = |length: usize| {
         let mut form = UNKNOWN.to_owned();
         form.push_str("&log=%5B%5D&msg=");
@@ -193,7 +193,7 @@ async fn a_body_is_at_most_64_kib_or_1_mib_where_something_is_saved_or_uploaded(
 
 #[tokio::test]
 async fn any_host_and_an_absolute_target_reach_the_same_session() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     let hosts = [
@@ -235,7 +235,7 @@ async fn any_host_and_an_absolute_target_reach_the_same_session() {
 
 #[tokio::test]
 async fn a_connection_is_kept_and_its_calls_are_answered_in_order() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     for _ in 0..3 {
         let answer = wire.ask(get("/start?firstevents=1&randid=ABCD2345")).await;
@@ -311,7 +311,7 @@ async fn an_operator_may_turn_the_classic_protocol_off() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_waits_for_is_no_trouble() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;
     for _ in 0..50 {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use stroll_proto::v1::LiftBanRequest;
 use stroll_tests::{
-    classic::{Client, ROOMY, meet, names, start_silently},
-    cluster::{Cluster, Settings, Single, urls},
+    classic::{Client, meet, names, roomy, start_silently},
+    cluster::{Cluster, Settings, urls},
     eventually,
     operator::{ban, operator},
     stranger::Stranger,
@@ -141,7 +141,7 @@ async fn without_such_a_page_a_ban_for_video_is_as_any_other() {
 
 #[tokio::test]
 async fn spam_is_warned_of_by_a_notice_line_and_then_ends_the_chat() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     let spam = "win money at https://spam.example/now";
     one.say(spam).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, ask, get, names, post, start_silently},
+    classic::{Client, ask, get, names, post, roomy, start_silently},
     cluster::Single,
     verifier::Verifier,
 };
@@ -15,7 +15,7 @@ async fn start() -> (Single, Verifier) {
     let url = verifier.url();
     let settings =
         [("STROLL_CAPTCHA_SITE_KEY", KEY), ("STROLL_CAPTCHA_SECRET", SECRET), ("STROLL_CAPTCHA_URL", &url)];
-    (Single::start_with(&ROOMY, &settings).await, verifier)
+    (roomy(&settings).await, verifier)
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_client_that_knows_no_second_version_is_told_that_it_is_banned() {
 
 #[tokio::test]
 async fn without_a_key_none_is_asked_for() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;
     one.fails("/recaptcha", &[("response", "right")]).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, meet, meet_with, names},
+    classic::{Client, meet, meet_with, names, roomy},
     cluster::Single,
     stranger::Stranger,
 };
@@ -30,7 +30,7 @@ fn is_digests(event: &Value) -> bool {
 
 #[tokio::test]
 async fn two_classic_clients_talk_and_part() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     let mut two = Client::start(stroll.gateway, "").await;
     assert_eq!(names(&one.connected().await), ["connected", "identDigests"]);
@@ -58,7 +58,7 @@ async fn two_classic_clients_talk_and_part() {
 
 #[tokio::test]
 async fn connected_comes_first_and_is_one_array_with_its_companions() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     // The one who waits is told by a poll, the other in the answer of /start or by a poll.
     let mut one = Client::start(stroll.gateway, "topics=%5B%22Rust%22%5D&lang=de").await;
     one.is_waiting().await;
@@ -77,7 +77,7 @@ async fn connected_comes_first_and_is_one_array_with_its_companions() {
 
 #[tokio::test]
 async fn an_event_of_two_elements_follows_connected_always() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     for parameters in ["", "webrtc=1", "topics=%5B%22tea%22%5D", "lang=de", "webrtc=1&topics=tea"] {
         let mut one = Client::start(stroll.gateway, parameters).await;
         let mut two = Client::start(stroll.gateway, parameters).await;
@@ -91,7 +91,7 @@ async fn an_event_of_two_elements_follows_connected_always() {
 
 #[tokio::test]
 async fn digests_are_the_same_for_both_and_new_in_every_chat() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut seen = BTreeSet::new();
     for _ in 0..3 {
         let mut one = Client::start(stroll.gateway, "").await;
@@ -108,7 +108,7 @@ async fn digests_are_the_same_for_both_and_new_in_every_chat() {
 
 #[tokio::test]
 async fn typing_is_told_once_for_each_change_and_ends_with_a_message() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     one.wins("/typing", &[]).await;
     one.wins("/typing", &[]).await;
@@ -134,7 +134,7 @@ async fn typing_is_told_once_for_each_change_and_ends_with_a_message() {
 
 #[tokio::test]
 async fn stopping_to_type_has_three_names() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     for path in ["/stoppedtyping", "/stopTyping", "/stoptyping"] {
         let [mut one, mut two] = meet([stroll.gateway; 2]).await;
         one.wins("/typing", &[]).await;
@@ -148,7 +148,7 @@ async fn stopping_to_type_has_three_names() {
 
 #[tokio::test]
 async fn typing_outside_a_chat_fails() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;
     for path in ["/typing", "/stoppedtyping", "/stopTyping", "/stoptyping"] {
@@ -158,7 +158,7 @@ async fn typing_outside_a_chat_fails() {
 
 #[tokio::test]
 async fn a_classic_and_a_web_client_understand_each_other() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut classic, mut web) = meet_web(&stroll).await;
     classic.wins("/typing", &[]).await;
     let typing = web.expect("typing").await;
@@ -191,7 +191,7 @@ async fn a_classic_and_a_web_client_understand_each_other() {
 
 #[tokio::test]
 async fn a_web_client_that_is_away_for_a_moment_is_nothing_to_tell() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut classic, web) = meet_web(&stroll).await;
     let lost = web.lose();
     classic.say("are you there?").await;
@@ -211,7 +211,7 @@ async fn a_web_client_that_is_away_for_a_moment_is_nothing_to_tell() {
 
 #[tokio::test]
 async fn a_web_client_that_stays_away_is_a_stranger_who_left() {
-    let stroll = Single::start(&[&ROOMY[..], &["--grace", "1s"]].concat()).await;
+    let stroll = roomy(&[("STROLL_GRACE", "1s")]).await;
     let (mut classic, web) = meet_web(&stroll).await;
     drop(web.lose());
     classic.is_left().await;
@@ -219,7 +219,7 @@ async fn a_web_client_that_stays_away_is_a_stranger_who_left() {
 
 #[tokio::test]
 async fn the_status_is_never_in_a_poll_and_no_unknown_event_comes() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] =
         meet_with([stroll.gateway; 2], ["lang=de&topics=tea", "lang=de&topics=tea"]).await;
     one.wins("/typing", &[]).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, JSON, ROOMY, ask, encode, names, post},
+    classic::{Client, JSON, ask, encode, names, post, roomy},
     cluster::Single,
     http::Answer,
     mailbox::Mailbox,
@@ -19,7 +19,7 @@ async fn start(colleges: &str) -> (Single, Mailbox) {
         ("STROLL_COLLEGES", colleges),
     ];
     let settings = if colleges.is_empty() { &settings[..2] } else { &settings };
-    (Single::start_with(&ROOMY, settings).await, mailbox)
+    (roomy(settings).await, mailbox)
 }
 
 async fn send_email(stroll: &Single, address: &str) -> Answer {
@@ -149,7 +149,7 @@ async fn an_operator_may_name_the_colleges() {
 
 #[tokio::test]
 async fn without_a_mail_service_there_is_no_college_mode() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let answer = send_email(&stroll, "ann@example.edu").await;
     let value: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(value, json!({"success": false, "msg": NOT_HERE}));

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, FORM, ROOMY, Wire, meet, names, request},
-    cluster::Single,
+    classic::{Client, FORM, Wire, meet, names, request, roomy},
     stranger::Stranger,
 };
 
@@ -63,7 +62,7 @@ const SAYINGS: [Said; 31] = [
 
 #[tokio::test]
 async fn bodies_and_queries_are_read_whatever_they_look_like() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [one, mut two] = meet([stroll.gateway; 2]).await;
     let fill = |bytes: &[u8]| {
         // Not a text: it may hold bad UTF-8.
@@ -87,7 +86,7 @@ async fn bodies_and_queries_are_read_whatever_they_look_like() {
 
 #[tokio::test]
 async fn a_chunked_body_is_read_too() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [one, mut two] = meet([stroll.gateway; 2]).await;
     let form = format!("id={}&msg=in+chunks", one.id);
     let mut wire = Wire::open(stroll.gateway).await;
@@ -102,7 +101,7 @@ async fn a_chunked_body_is_read_too() {
 
 #[tokio::test]
 async fn topics_are_taken_in_every_shape_in_use() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let eleven = "topics=%5B%221%22,%222%22,%223%22,%224%22,%225%22,%226%22,%227%22,%228%22,%229%22,%2210%22,%2211%22%5D";
     let ten = json!(["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
     let long = format!("topics=%5B%22{}%22,%22tea%22%5D", "x".repeat(65));
@@ -161,7 +160,7 @@ fn sorted(likes: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn nonsense_is_answered_and_changes_nothing() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for target in [
         "/send",

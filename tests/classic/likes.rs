@@ -2,14 +2,13 @@
 
 use serde_json::json;
 use stroll_tests::{
-    classic::{Client, ROOMY, names},
-    cluster::Single,
+    classic::{Client, names, roomy},
     stranger::Stranger,
 };
 
 #[tokio::test]
 async fn each_is_told_in_its_own_spelling_and_compared_as_interests_are() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "topics=%5B%22Books%22,%22RUST%22,%22tea%22%5D").await;
     let mut two =
         Client::start(stroll.gateway, "topics=%5B%22rust%22,%22%20books%20%22,%22chess%22%5D").await;
@@ -31,7 +30,7 @@ async fn each_is_told_in_its_own_spelling_and_compared_as_interests_are() {
 #[tokio::test]
 async fn a_search_for_likes_is_never_given_up_by_the_server() {
     // Whatever patience the web has.
-    let stroll = Single::start(&[&ROOMY[..], &["--patience", "300ms"]].concat()).await;
+    let stroll = roomy(&[("STROLL_PATIENCE", "300ms")]).await;
     let mut picky = Client::start(stroll.gateway, "topics=%5B%22stamps%22%5D").await;
     picky.is_waiting().await;
     stroll.waiting(1).await;
@@ -53,7 +52,7 @@ async fn a_search_for_likes_is_never_given_up_by_the_server() {
 
 #[tokio::test]
 async fn who_stops_looking_meets_anybody_without_an_event_and_keeps_its_place() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut picky = Client::start(stroll.gateway, "topics=%5B%22stamps%22%5D&lang=en").await;
     picky.is_waiting().await;
     picky.open_poll().await;
@@ -79,7 +78,7 @@ async fn who_stops_looking_meets_anybody_without_an_event_and_keeps_its_place() 
 
 #[tokio::test]
 async fn who_stops_looking_meets_one_who_waits_already() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut anybody = Client::start(stroll.gateway, "").await;
     anybody.is_waiting().await;
     let mut picky = Client::start(stroll.gateway, "topics=%5B%22stamps%22%5D").await;
@@ -92,7 +91,7 @@ async fn who_stops_looking_meets_one_who_waits_already() {
 
 #[tokio::test]
 async fn who_stopped_looking_meets_a_looker_who_shares_a_like_and_both_are_told() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut stopped = Client::start(stroll.gateway, "topics=%5B%22stamps%22,%22tea%22%5D").await;
     stopped.is_waiting().await;
     stopped.wins("/stoplookingforcommonlikes", &[]).await;
@@ -109,7 +108,7 @@ async fn who_stopped_looking_meets_a_looker_who_shares_a_like_and_both_are_told(
 
 #[tokio::test]
 async fn stopping_to_look_wins_in_any_state() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     // Without topics, while waiting.
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;

@@ -1,9 +1,6 @@
 //! Saving a log.
 
-use stroll_tests::{
-    classic::{HTML, ROOMY, ask, encode, post},
-    cluster::Single,
-};
+use stroll_tests::classic::{HTML, ask, encode, post, roomy};
 
 const LOG: &str = r#"[["You're now chatting with a random stranger. Say hi!"],["You:","<script>alert(1)</script> & \"x\""],["Stranger:","hey é 🚶"],["Question to discuss:","Is <b>tea</b> a soup?"],["Stranger 1:","no"],["Stranger 2:","yes"],["Stranger has disconnected."]]"#;
 
@@ -14,7 +11,7 @@ fn form(log: &str, site: &str) -> String {
 
 #[tokio::test]
 async fn a_log_becomes_a_page_of_its_lines_escaped_and_without_scripts() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut pages = Vec::new();
     for site in ["host=1", "facebook=1", "tumblr=1", "reddit=1", "tweet=1"] {
         let answer = ask(stroll.gateway, post("/generate", &form(LOG, site))).await;
@@ -56,7 +53,7 @@ async fn a_log_becomes_a_page_of_its_lines_escaped_and_without_scripts() {
 
 #[tokio::test]
 async fn what_is_no_log_is_answered_all_the_same() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     for log in ["", "[]", "nonsense", "{}", r#"["a line"]"#, r#"[[1,2],null,["x"],["a","b","c"]]"#, "[[[[["] {
         let answer = ask(stroll.gateway, post("/generate", &form(log, "host=1"))).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(HTML)), "{log}");

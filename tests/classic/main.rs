@@ -14,6 +14,7 @@
 //! | `spy` | spy mode |
 //! | `video` | signalling |
 //! | `captcha`, `bans`, `college`, `logs` | the same |
+//! | `memory` | what an idle session costs |
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod answers;
@@ -24,6 +25,7 @@ mod college;
 mod dirty;
 mod likes;
 mod logs;
+mod memory;
 mod polls;
 mod sends;
 mod slow;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, Wire, encode, get, meet, meet_with, names, post},
+    classic::{Client, Wire, encode, get, meet, meet_with, names, post, roomy},
     cluster::Single,
     eventually, http,
     stranger::Stranger,
@@ -16,7 +16,7 @@ async fn numbers(stroll: &Single) -> Value {
 
 #[tokio::test]
 async fn all_that_is_queued_comes_in_one_array_in_order() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     one.wins("/typing", &[]).await;
     one.say("hi").await;
@@ -44,7 +44,7 @@ async fn stroll_settles(one: &mut Client, two: &mut Client) {
 
 #[tokio::test]
 async fn a_poll_is_answered_as_soon_as_there_is_something() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     two.hold_poll().await;
     let said = Instant::now();
@@ -55,7 +55,7 @@ async fn a_poll_is_answered_as_soon_as_there_is_something() {
 
 #[tokio::test]
 async fn a_newer_poll_replaces_the_older_one_which_gets_nothing_at_once() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for round in 0..5 {
         two.hold_poll().await;
@@ -72,7 +72,7 @@ async fn a_newer_poll_replaces_the_older_one_which_gets_nothing_at_once() {
 
 #[tokio::test]
 async fn null_says_that_a_session_is_unknown_over_or_not_named() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     for form in [
         "",
@@ -102,7 +102,7 @@ async fn null_says_that_a_session_is_unknown_over_or_not_named() {
 
 #[tokio::test]
 async fn after_its_last_event_a_session_is_over() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     one.say("bye").await;
     one.wins("/disconnect", &[]).await;
@@ -121,7 +121,7 @@ async fn after_its_last_event_a_session_is_over() {
 
 #[tokio::test]
 async fn its_own_disconnect_drops_what_is_queued_and_answers_an_open_poll_with_nothing() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     two.hold_poll().await;
     two.wins("/disconnect", &[]).await;
@@ -146,7 +146,7 @@ async fn its_own_disconnect_drops_what_is_queued_and_answers_an_open_poll_with_n
 
 #[tokio::test]
 async fn events_stay_for_the_next_poll_when_the_connection_of_one_is_gone() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for round in 0..20 {
         two.open_poll().await;
@@ -159,7 +159,7 @@ async fn events_stay_for_the_next_poll_when_the_connection_of_one_is_gone() {
 
 #[tokio::test]
 async fn who_breaks_its_poll_off_leaves_the_pool_at_once_and_comes_back_with_the_next() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut early = Client::start(stroll.gateway, "lang=en").await;
     early.is_waiting().await;
     early.hold_poll().await;
@@ -187,7 +187,7 @@ async fn who_breaks_its_poll_off_leaves_the_pool_at_once_and_comes_back_with_the
 
 #[tokio::test]
 async fn who_does_not_poll_for_10_s_leaves_the_pool_and_comes_back_with_the_next() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;
     let began = Instant::now();
@@ -210,7 +210,7 @@ async fn who_does_not_poll_for_10_s_leaves_the_pool_and_comes_back_with_the_next
 #[tokio::test]
 async fn who_polls_anew_without_waiting_is_answered_everything_soon() {
     // As clients do that poll every few seconds over few connections which their other calls share.
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     let form = format!("id={}", two.id);
     let mut wires = [Wire::open(stroll.gateway).await, Wire::open(stroll.gateway).await];
@@ -230,7 +230,7 @@ async fn who_polls_anew_without_waiting_is_answered_everything_soon() {
 
 #[tokio::test]
 async fn a_poll_with_a_get_takes_nothing() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet_with([stroll.gateway; 2], ["", ""]).await;
     one.say("for the poll").await;
     let mut wire = Wire::open(stroll.gateway).await;
@@ -240,7 +240,7 @@ async fn a_poll_with_a_get_takes_nothing() {
 
 #[tokio::test]
 async fn a_session_that_disconnects_at_once_leaves_nothing_behind() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     for _ in 0..20 {
         let mut one = Client::start(stroll.gateway, "topics=%5B%22nobody%22%5D").await;
         one.wins("/disconnect", &[]).await;

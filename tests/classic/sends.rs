@@ -1,16 +1,13 @@
 //! `/send` and its bounds.
 
 use serde_json::{Value, json};
-use stroll_tests::{
-    classic::{Client, ROOMY, Wire, meet, post},
-    cluster::Single,
-};
+use stroll_tests::classic::{Client, Wire, meet, post, roomy};
 
 use crate::chats::meet_web;
 
 #[tokio::test]
 async fn a_message_has_1_to_2000_characters() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for (text, wins) in [
         (String::new(), false),
@@ -33,7 +30,7 @@ async fn a_message_has_1_to_2000_characters() {
 
 #[tokio::test]
 async fn outside_a_chat_it_fails() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "").await;
     one.is_waiting().await;
     one.fails("/send", &[("msg", "hello?")]).await;
@@ -48,7 +45,7 @@ async fn outside_a_chat_it_fails() {
 
 #[tokio::test]
 async fn every_post_that_arrives_counts_and_none_is_taken_for_a_repeat() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [one, mut two] = meet([stroll.gateway; 2]).await;
     let send = post("/send", &format!("id={}&msg=hello", one.id));
     let mut wire = Wire::open(stroll.gateway).await;
@@ -62,7 +59,7 @@ async fn every_post_that_arrives_counts_and_none_is_taken_for_a_repeat() {
 
 #[tokio::test]
 async fn at_most_64_are_unacknowledged_by_a_classic_stranger() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for number in 0..64 {
         one.say(&format!("word {number}")).await;
@@ -78,7 +75,7 @@ async fn at_most_64_are_unacknowledged_by_a_classic_stranger() {
 
 #[tokio::test]
 async fn at_most_64_are_unacknowledged_by_a_web_stranger() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut one, mut web) = meet_web(&stroll).await;
     for number in 1..=64_u64 {
         one.say(&format!("word {number}")).await;
@@ -93,7 +90,7 @@ async fn at_most_64_are_unacknowledged_by_a_web_stranger() {
 
 #[tokio::test]
 async fn a_web_stranger_may_have_64_unacknowledged_until_a_poll_takes_them() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut classic, mut web) = meet_web(&stroll).await;
     for number in 1..=64 {
         web.say(&format!("word {number}")).await;
@@ -111,7 +108,7 @@ async fn a_web_stranger_may_have_64_unacknowledged_until_a_poll_takes_them() {
 
 #[tokio::test]
 async fn messages_sent_at_the_same_time_over_many_connections_arrive_once_each() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [one, mut two] = meet([stroll.gateway; 2]).await;
     let sends = (0..40).map(|number| {
         let form = format!("id={}&msg=word+{number}", one.id);

@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, meet, names},
-    cluster::Single,
+    classic::{Client, meet, names, roomy},
     stranger::Stranger,
 };
 use tokio::time::{Duration, Instant, sleep};
 
 #[tokio::test]
 async fn with_nothing_to_say_a_poll_gets_an_empty_array_late_and_in_time() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut chatting, mut other] = meet([stroll.gateway; 2]).await;
     let mut waiting = Client::start(stroll.gateway, "topics=%5B%22nobody%22%5D").await;
     waiting.is_waiting().await;
@@ -38,7 +37,7 @@ async fn with_nothing_to_say_a_poll_gets_an_empty_array_late_and_in_time() {
 
 #[tokio::test]
 async fn a_session_that_does_not_poll_for_90_s_is_dropped_and_its_stranger_told() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut gone, mut stays] = meet([stroll.gateway; 2]).await;
     let mut web = Stranger::arrive(stroll.gateway).await;
     web.find().await;
@@ -81,7 +80,7 @@ async fn a_session_that_does_not_poll_for_90_s_is_dropped_and_its_stranger_told(
 
 #[tokio::test]
 async fn an_open_poll_keeps_a_session_and_one_before_90_s_does_too() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, two] = meet([stroll.gateway; 2]).await;
     one.open_poll().await;
     // More than the 30 s that stroll.v1 gives a connection that is gone.
@@ -97,7 +96,7 @@ async fn an_open_poll_keeps_a_session_and_one_before_90_s_does_too() {
 
 #[tokio::test]
 async fn once_100_events_wait_typing_is_no_longer_queued() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     for number in 0..60 {
         one.say(&number.to_string()).await;

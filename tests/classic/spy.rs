@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, names},
+    classic::{Client, names, roomy},
     cluster::Single,
     stranger::Stranger,
 };
@@ -37,7 +37,7 @@ async fn name_of(spy: &mut Client, text: &str) -> String {
 
 #[tokio::test]
 async fn the_spy_sees_what_the_two_do_under_names_that_stay() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut spy, [mut one, mut two]) = watch(&stroll).await;
     one.say("no").await;
     two.hears("no").await;
@@ -60,7 +60,7 @@ async fn the_spy_sees_what_the_two_do_under_names_that_stay() {
 
 #[tokio::test]
 async fn the_spy_can_not_talk() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut spy, [mut one, mut two]) = watch(&stroll).await;
     spy.fails("/send", &[("msg", "may I?")]).await;
     for path in ["/typing", "/stoppedtyping", "/stopTyping", "/stoptyping"] {
@@ -73,7 +73,7 @@ async fn the_spy_can_not_talk() {
 
 #[tokio::test]
 async fn when_the_spy_leaves_the_two_go_on_and_are_not_told() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut spy, [mut one, mut two]) = watch(&stroll).await;
     spy.leave().await;
     for text in ["alone?", "still?"] {
@@ -88,7 +88,7 @@ async fn when_the_spy_leaves_the_two_go_on_and_are_not_told() {
 
 #[tokio::test]
 async fn when_one_of_the_two_leaves_all_sessions_are_over() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut spy, [mut one, mut two]) = watch(&stroll).await;
     one.say("bye").await;
     let name = name_of(&mut spy, "bye").await;
@@ -101,7 +101,7 @@ async fn when_one_of_the_two_leaves_all_sessions_are_over() {
 
 #[tokio::test]
 async fn it_is_text_only_and_a_question_waits_for_two() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut spy = Client::start(stroll.gateway, &format!("{ASK}&webrtc=1")).await;
     let mut one = Client::start(stroll.gateway, "wantsspy=1&webrtc=1").await;
     spy.is_waiting().await;
@@ -116,7 +116,7 @@ async fn it_is_text_only_and_a_question_waits_for_two() {
 
 #[tokio::test]
 async fn a_web_client_watches_two_classic_ones() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut spy = Stranger::arrive(stroll.gateway).await;
     spy.find_with(json!({"ask": QUESTION})).await;
     let mut one = Client::start(stroll.gateway, "wantsspy=1").await;
@@ -142,7 +142,7 @@ async fn a_web_client_watches_two_classic_ones() {
 
 #[tokio::test]
 async fn a_classic_client_watches_a_web_one_and_a_classic_one() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut spy = Client::start(stroll.gateway, ASK).await;
     let mut web = Stranger::arrive(stroll.gateway).await;
     web.find_with(json!({"discuss": true, "patience_ms": 600_000})).await;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, Wire, encode, get, is_id, meet, meet_with, names, post, start_silently},
-    cluster::Single,
+    classic::{Client, Wire, encode, get, is_id, meet, meet_with, names, post, roomy, start_silently},
     stranger::Stranger,
 };
 use tokio::time::{Duration, Instant};
@@ -18,7 +17,7 @@ const QUESTION: &str = "ask=Is%20tea%20a%20soup%3F";
 
 #[tokio::test]
 async fn with_firstevents_of_any_value_the_answer_is_an_object_and_without_a_bare_string() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     for query in
         ["firstevents=1", "firstevents=0", "firstevents=", "firstevents", "lang=en&firstevents=false&x="]
@@ -53,7 +52,7 @@ async fn with_firstevents_of_any_value_the_answer_is_an_object_and_without_a_bar
 
 #[tokio::test]
 async fn ids_have_the_pattern_that_clients_read_and_are_all_different() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     let mut ids = BTreeSet::new();
     // Characters that are the same in all ids are no secret.
@@ -79,7 +78,7 @@ async fn ids_have_the_pattern_that_clients_read_and_are_all_different() {
 
 #[tokio::test]
 async fn who_waits_gets_waiting_and_a_match_that_is_there_at_start_is_in_its_answer() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut in_answer = 0;
     for _ in 0..5 {
         let mut one = Client::start(stroll.gateway, "").await;
@@ -101,7 +100,7 @@ async fn who_waits_gets_waiting_and_a_match_that_is_there_at_start_is_in_its_ans
 
 #[tokio::test]
 async fn without_firstevents_the_events_come_in_the_first_poll() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let id = start_silently(stroll.gateway, "").await;
     let mut one = Client::go_on(stroll.gateway, &id).await;
     assert_eq!(one.poll().await, json!([["waiting"]]));
@@ -115,7 +114,7 @@ async fn without_firstevents_the_events_come_in_the_first_poll() {
 
 #[tokio::test]
 async fn the_answer_waits_for_a_pairing_no_longer_than_a_moment() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let asked = Instant::now();
     let one = Client::start(stroll.gateway, "topics=%5B%22nobody%22%5D").await;
     let waited = asked.elapsed();
@@ -125,7 +124,7 @@ async fn the_answer_waits_for_a_pairing_no_longer_than_a_moment() {
 
 #[tokio::test]
 async fn parameters_that_change_nothing_are_ignored_and_two_of_one_machine_meet() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let ignored = [
         "cc=abc123",
         "rcs=1&spid=&m=1",
@@ -169,7 +168,7 @@ async fn parameters_that_change_nothing_are_ignored_and_two_of_one_machine_meet(
 
 #[tokio::test]
 async fn languages_are_two_or_three_letters_in_any_case_and_keep_apart() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let share = json!(["serverMessage", "You and the stranger share a language."]);
     for (one, two, is_told) in [
         ("lang=de", "lang=de", true),
@@ -212,7 +211,7 @@ async fn languages_are_two_or_three_letters_in_any_case_and_keep_apart() {
 
 #[tokio::test]
 async fn a_question_has_10_to_200_characters_after_trimming() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let error = json!(["error", "Your question must have 10 to 200 characters."]);
     let (nine, ten) = ("é".repeat(9), "é".repeat(10));
     let (two_hundred, more) = ("é".repeat(200), "é".repeat(201));
@@ -242,7 +241,7 @@ async fn a_question_has_10_to_200_characters_after_trimming() {
 
 #[tokio::test]
 async fn ask_wins_over_wantsspy_and_both_switch_topics_off() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut spy =
         Client::start(stroll.gateway, &format!("{QUESTION}&wantsspy=1&topics=%5B%22tea%22%5D")).await;
     let mut one = Client::start(stroll.gateway, "wantsspy=1&topics=%5B%22rust%22%5D").await;
@@ -255,7 +254,7 @@ async fn ask_wins_over_wantsspy_and_both_switch_topics_off() {
 
 #[tokio::test]
 async fn the_unmoderated_section_is_a_pool_of_its_own_without_topics_and_spies() {
-    let stroll = Single::start_with(&ROOMY, &SECTIONS).await;
+    let stroll = roomy(&SECTIONS).await;
     let mut moderated = Client::start(stroll.gateway, "").await;
     moderated.is_waiting().await;
     let mut one = Client::start(stroll.gateway, "group=unmon&topics=%5B%22tea%22%5D").await;
@@ -280,7 +279,7 @@ async fn the_unmoderated_section_is_a_pool_of_its_own_without_topics_and_spies()
 
 #[tokio::test]
 async fn start_takes_its_parameters_as_a_post_without_a_length_too() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut wire = Wire::open(stroll.gateway).await;
     let start = "POST /start?firstevents=1&lang=en HTTP/1.1\r\nHost: front3.omegle.com\r\n\r\n";
     for _ in 0..2 {
@@ -293,7 +292,7 @@ async fn start_takes_its_parameters_as_a_post_without_a_length_too() {
 
 #[tokio::test]
 async fn every_start_is_a_new_session_even_of_the_same_randid() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     // Both have the same, as all clients here.
     let [mut one, mut two] = meet([stroll.gateway; 2]).await;
     assert_ne!(one.id, two.id);

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, ask, count, get, meet, post, start_silently},
+    classic::{Client, ask, count, get, meet, post, roomy, start_silently},
     cluster::Single,
     eventually,
     process::Process,
@@ -39,7 +39,7 @@ fn now() -> f64 {
 
 #[tokio::test]
 async fn it_has_all_eight_fields_always_with_their_types() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let before = now();
     let status = status(&stroll).await;
     assert_eq!(fields(&status), FIELDS);
@@ -94,7 +94,7 @@ async fn servers_that_clients_would_not_understand_are_refused() {
 
 #[tokio::test]
 async fn count_is_the_clusters_sessions_of_both_protocols() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     count(stroll.gateway, 0).await;
     let [mut one, two] = meet([stroll.gateway; 2]).await;
     let mut three = Client::start(stroll.gateway, "").await;
@@ -112,7 +112,7 @@ async fn count_is_the_clusters_sessions_of_both_protocols() {
 
 #[tokio::test]
 async fn spies_and_discussers_wait_as_long_as_they_did_in_the_last_minute() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let began = tokio::time::Instant::now();
     let mut spy = Client::start(stroll.gateway, "ask=Is%20tea%20a%20soup%3F").await;
     let mut one = Client::start(stroll.gateway, "wantsspy=1").await;

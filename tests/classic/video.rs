@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stroll_tests::{
-    classic::{Client, ROOMY, Wire, encode, meet, names, post},
+    classic::{Client, Wire, encode, meet, names, post, roomy},
     cluster::Single,
     stranger::Stranger,
 };
@@ -31,7 +31,7 @@ async fn meet_on_video(stroll: &Single) -> [Client; 2] {
 
 #[tokio::test]
 async fn exactly_one_of_the_two_is_told_to_call_after_the_digests() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut one = Client::start(stroll.gateway, "webrtc=1&topics=tea").await;
     let mut two = Client::start(stroll.gateway, "webrtc=1&topics=tea").await;
     let events = [one.connected().await, two.connected().await];
@@ -45,7 +45,7 @@ async fn exactly_one_of_the_two_is_told_to_call_after_the_digests() {
 
 #[tokio::test]
 async fn descriptions_and_candidates_arrive_as_objects_and_text_beside_them() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut caller, mut called] = meet_on_video(&stroll).await;
     caller.wins("/rtcpeerdescription", &[("desc", OFFER)]).await;
     caller.wins("/icecandidate", &[("candidate", CANDIDATE), ("candidate", SECOND)]).await;
@@ -65,7 +65,7 @@ async fn descriptions_and_candidates_arrive_as_objects_and_text_beside_them() {
 
 #[tokio::test]
 async fn video_and_text_do_not_meet() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut text = Client::start(stroll.gateway, "").await;
     let mut video = Client::start(stroll.gateway, "webrtc=1").await;
     text.is_waiting().await;
@@ -81,7 +81,7 @@ async fn video_and_text_do_not_meet() {
 
 #[tokio::test]
 async fn signals_fail_outside_a_video_chat_and_when_they_are_no_json() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let mut waiting = Client::start(stroll.gateway, "webrtc=1").await;
     waiting.is_waiting().await;
     waiting.fails("/rtcpeerdescription", &[("desc", OFFER)]).await;
@@ -105,7 +105,7 @@ async fn signals_fail_outside_a_video_chat_and_when_they_are_no_json() {
 
 #[tokio::test]
 async fn more_than_12_kib_or_than_64_at_once_is_too_much() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let [mut caller, mut called] = meet_on_video(&stroll).await;
     let of_length = |length: usize| {
         let (before, after) = (r#"{"type":"offer","sdp":""#, r#""}"#);
@@ -131,7 +131,7 @@ async fn more_than_12_kib_or_than_64_at_once_is_too_much() {
 
 #[tokio::test]
 async fn a_classic_and_a_web_client_have_a_video_chat_whoever_calls() {
-    let stroll = Single::start(&ROOMY).await;
+    let stroll = roomy(&[]).await;
     let (mut web_called, mut classic_called) = (false, false);
     for round in 0..40 {
         let mut web = Stranger::arrive(stroll.gateway).await;

@@ -10,19 +10,31 @@ use tokio::{
 };
 
 use crate::{
-    PATIENCE, eventually,
+    PATIENCE,
+    cluster::{Settings, Single},
+    eventually,
     http::{Answer, parse},
 };
 
-/// Arguments of a process that holds nobody to the limits of one address, which all of a test share.
-pub const ROOMY: [&str; 6] = [
-    "--connections-per-address",
-    "100000",
-    "--handshakes-per-address",
-    "100000",
-    "--messages-per-session",
-    "1000",
+/// Settings of processes that hold nobody to the limits of one address, which all of a test share.
+pub const ROOMY: [(&str, &str); 3] = [
+    ("STROLL_CONNECTIONS_PER_ADDRESS", "100000"),
+    ("STROLL_HANDSHAKES_PER_ADDRESS", "100000"),
+    ("STROLL_MESSAGES_PER_SESSION", "1000"),
 ];
+
+/// One process that holds nobody to such limits, with more settings.
+pub async fn roomy(more: &[(&str, &str)]) -> Single {
+    Single::start_with(&[], &[&ROOMY, more].concat()).await
+}
+
+/// The same of a cluster.
+#[must_use]
+pub fn roomy_cluster(more: &[(&'static str, &str)]) -> Settings {
+    let environment =
+        [&ROOMY, more].concat().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    Settings { environment, ..Settings::default() }
+}
 
 /// The content type of JSON answers.
 pub const JSON: &str = "application/json";
@@ -179,6 +191,29 @@ pub async fn start_silently(gateway: SocketAddr, parameters: &str) -> String {
     serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("no bare string: {answer:?}"))
 }
 
+fn events_request(id: &str) -> Vec<u8> {
+    post("/events", &format!("id={}", encode(id)))
+}
+
+/// Opens a poll that the gateway is known to have: it has replaced another. Nothing may be queued.
+///
+/// # Panics
+/// If something was, or the session is over.
+pub async fn hold_poll(gateway: SocketAddr, id: &str) -> Wire {
+    let mut polls = [Wire::open(gateway).await, Wire::open(gateway).await];
+    for poll in &mut polls {
+        poll.send(events_request(id)).await;
+    }
+    // They may have arrived in either order.
+    let [mut one, mut two] = polls;
+    let (answer, open) = tokio::select! {
+        answer = one.answer() => (answer, two),
+        answer = two.answer() => (answer, one),
+    };
+    assert_eq!(answer.body, "[]", "the poll that was replaced");
+    open
+}
+
 /// Whether it is a session id, as clients read it.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
@@ -312,31 +347,13 @@ impl Client {
             Some(wire) if wire.is_fresh() => wire,
             _ => Wire::open(self.gateway).await,
         };
-        wire.send(self.events_request()).await;
+        wire.send(events_request(&self.id)).await;
         self.poll = Some(wire);
     }
 
-    fn events_request(&self) -> Vec<u8> {
-        post("/events", &format!("id={}", encode(&self.id)))
-    }
-
-    /// Opens a poll that the gateway is known to have: it has replaced another. Nothing may be queued.
-    ///
-    /// # Panics
-    /// If something was, or the session is over.
+    /// Opens a poll that the gateway is known to have. Nothing may be queued.
     pub async fn hold_poll(&mut self) {
-        let mut polls = [Wire::open(self.gateway).await, Wire::open(self.gateway).await];
-        for poll in &mut polls {
-            poll.send(self.events_request()).await;
-        }
-        // They may have arrived in either order.
-        let [mut one, mut two] = polls;
-        let (answer, open) = tokio::select! {
-            answer = one.answer() => (answer, two),
-            answer = two.answer() => (answer, one),
-        };
-        assert_eq!(answer.body, "[]", "the poll that was replaced");
-        self.poll = Some(open);
+        self.poll = Some(hold_poll(self.gateway, &self.id).await);
     }
 
     /// The answer of the open poll: an array, or null.
