@@ -82,7 +82,9 @@ impl Parked {
     pub(super) async fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
         let later = response.extensions_mut().remove::<Later>();
         let Some(mut answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
-        let headers = std::mem::take(response.headers_mut());
+        let mut headers = std::mem::take(response.headers_mut());
+        // It is that of the empty part.
+        headers.remove(header::CONTENT_LENGTH);
         let at_once = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => Poll::Ready(None),

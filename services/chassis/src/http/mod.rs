@@ -3,6 +3,8 @@
 //! hyper is driven directly, because `axum::serve` sets no bound on how long a client may take over its request's head.
 
 mod later;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -26,8 +28,9 @@ use crate::{
     net::{Listener, Stream},
 };
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, which includes the pause before it on a connection that is kept. One that is slow
+/// holds no more than one that pauses.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection that is not upgraded may last. A client that asks and never reads would hold it for ever; any other
 /// just connects again.
 const LIFETIME: Duration = Duration::from_secs(300);

@@ -6,10 +6,17 @@
 //! - `connected` and what belongs to it are queued together, and nothing is queued after the last event.
 //! - At most [`MAX_UNACKED`] of the client's messages and signals are unacknowledged.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use chassis::id::ChatId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{
     event::Event,
@@ -56,7 +63,27 @@ pub struct Endpoint {
     /// The last number of the stranger's, where it is of something that the client isn't told.
     skipped: Option<u64>,
     /// Rings when there may be something for a poll.
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
+}
+
+/// Rings when there may be something for a poll, or the endpoint is gone.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rings: Notify,
+    is_lost: AtomicBool,
+}
+
+impl Bell {
+    /// Waits for the next time, from when this is first polled or enabled.
+    pub fn rings(&self) -> Notified<'_> {
+        self.rings.notified()
+    }
+
+    /// Whether the session ended with its gateway, and not by its client's doing.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
 }
 
 /// The chat of the moment.
@@ -103,7 +130,7 @@ pub struct Taken {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.depth.sub(self.queue.len());
-        self.bell.notify_waiters();
+        self.bell.rings.notify_waiters();
     }
 }
 
@@ -129,16 +156,21 @@ impl Endpoint {
         }
     }
 
-    /// Rings when there may be something for a poll, or the endpoint is gone.
+    /// What tells a poll to look.
     #[must_use]
-    pub fn bell(&self) -> Arc<Notify> {
+    pub fn bell(&self) -> Arc<Bell> {
         Arc::clone(&self.bell)
+    }
+
+    /// The gateway ends, and the session with it.
+    pub fn lose(&self) {
+        self.bell.is_lost.store(true, Ordering::Relaxed);
     }
 
     /// Wakes the poll if there is something for it.
     pub fn ring(&self) {
         if !self.queue.is_empty() {
-            self.bell.notify_waiters();
+            self.bell.rings.notify_waiters();
         }
     }
 
@@ -148,7 +180,7 @@ impl Endpoint {
     pub fn open_poll(&mut self) -> u64 {
         self.polls += 1;
         if self.poll.replace(self.polls).is_some() {
-            self.bell.notify_waiters();
+            self.bell.rings.notify_waiters();
         }
         self.polls
     }

@@ -31,7 +31,7 @@ pub use self::fuzzing::fuzz;
 pub use self::{
     call::{Answer, Call},
     config::Settings,
-    endpoint::{Endpoint, Want, digests},
+    endpoint::{Bell, Endpoint, Want, digests},
     event::Event,
     id::ClientId,
     peers::Grpc,

@@ -120,7 +120,9 @@ async fn start(
         return Ok(json(format!("\"{}\"", id.as_str())));
     }
     let mut events = hub.first_events(&slot).await;
-    events.extend(status(&hub).map(|status| Event::StatusInfo(Box::new(status))));
+    if events.iter().any(|event| matches!(event, Event::Waiting | Event::Connected)) {
+        events.extend(status(&hub).map(|status| Event::StatusInfo(Box::new(status))));
+    }
     let events =
         serde_json::to_string(&events).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
     Ok(json(format!(r#"{{"events": {events}, "clientID": "{}"}}"#, id.as_str())))

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Hub;
 use crate::{
-    classic::{Answer, Call, ClientId, Endpoint, Event, Want},
+    classic::{Answer, Bell, Call, ClientId, Endpoint, Event, Want},
     permit::Permit,
     protocol::{ClientFrame, Code, Find, Private},
     session::Activity,
@@ -117,7 +117,7 @@ impl Hub {
         let Some(bell) = bell else { return Vec::new() };
         let until = Instant::now() + FIRST_EVENTS;
         loop {
-            let rings = bell.notified();
+            let rings = bell.rings();
             tokio::pin!(rings);
             rings.as_mut().enable();
             let is_decided = slot.inner.lock().classic().is_none_or(|classic| classic.endpoint.is_decided());
@@ -169,7 +169,7 @@ impl Hub {
         let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
         let until = Instant::now() + POLL;
         loop {
-            let rings = poll.bell.notified();
+            let rings = poll.bell.rings();
             tokio::pin!(rings);
             rings.as_mut().enable();
             if let Some(answer) = poll.look() {
@@ -317,7 +317,12 @@ impl Hub {
             () = self.context.drain.hard() => return,
         }
         for slot in self.all_slots() {
-            self.end_classic(&slot, &mut slot.inner.lock());
+            let mut inner = slot.inner.lock();
+            if let Some(classic) = inner.classic() {
+                classic.endpoint.lose();
+                self.end_classic(&slot, &mut inner);
+            }
+            drop(inner);
             self.remove_if_over(slot.id);
         }
     }
@@ -332,7 +337,7 @@ fn nothing() -> Answer {
 struct OpenPoll {
     hub: Arc<Hub>,
     slot: Arc<Slot>,
-    bell: Arc<tokio::sync::Notify>,
+    bell: Arc<Bell>,
     number: u64,
 }
 
@@ -351,7 +356,8 @@ impl OpenPoll {
         let mut inner = self.slot.inner.lock();
         let endpoint = match inner.classic() {
             Some(classic) if classic.endpoint.is_open(self.number) => &mut classic.endpoint,
-            // A newer one took its place, or the session was ended.
+            _ if self.bell.is_lost() => return Some(Answer::Unknown),
+            // A newer one took its place, or the client ended the session.
             _ => return Some(nothing()),
         };
         if !endpoint.has_events() {

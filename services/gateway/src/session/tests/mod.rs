@@ -2,6 +2,7 @@
 
 mod again;
 mod chats;
+mod classic;
 mod memory;
 mod moves;
 mod wishes;
