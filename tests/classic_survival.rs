@@ -8,6 +8,7 @@
 //! | relay or matchmaker killed | nothing | nothing |
 //!
 //! No message is lost, none comes twice or out of order.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{collections::VecDeque, net::SocketAddr};
 

@@ -46,7 +46,7 @@ async fn a_log_becomes_a_page_of_its_lines_escaped_and_without_scripts() {
     }
     let order =
         ["You:", "Stranger:", "Question to discuss:", "Stranger 1:", "Stranger 2:", "has disconnected"];
-    let places: Vec<_> = order.iter().map(|line| page.find(&format!("{line}")).expect("a line")).collect();
+    let places: Vec<_> = order.into_iter().map(|line| page.find(line).expect("a line")).collect();
     assert!(places.is_sorted(), "the lines keep their order: {places:?}");
     assert!(!stroll.process.log().join("\n").contains("hey é"), "a log's words are nowhere kept");
 }
