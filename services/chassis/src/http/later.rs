@@ -99,13 +99,17 @@ impl Parked {
     }
 
     /// Waits for the answer, and gives the connection back with what stands for the request. Nothing, if the client hangs up.
-    pub(super) async fn wait(self, mut stream: Stream, unread: &[u8]) -> Option<(Replayed, Response)> {
+    pub(super) async fn wait(self, io: Replayed, unread: &[u8]) -> Option<(Replayed, Response)> {
         let Self { mut answer, headers, stand_in } = self;
+        let (mut stream, before) = io.into_parts();
         let mut ahead = BytesMut::from(unread);
+        ahead.extend_from_slice(&before);
         let mut response = loop {
             tokio::select! {
-                response = &mut answer => break response,
+                // Who has hung up by now gets no answer.
+                biased;
                 alive = read_ahead(&mut stream, &mut ahead), if ahead.len() < READ_AHEAD => alive?,
+                response = &mut answer => break response,
             }
         };
         response.headers_mut().extend(headers);
@@ -146,8 +150,9 @@ impl Replayed {
         Self { before: Bytes::new(), stream }
     }
 
-    pub(super) fn into_stream(self) -> Stream {
-        self.stream
+    /// What comes from the network, and what was to be read before it.
+    pub(super) fn into_parts(self) -> (Stream, Bytes) {
+        (self.stream, self.before)
     }
 }
 

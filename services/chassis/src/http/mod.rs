@@ -99,7 +99,7 @@ async fn serve_requests(context: &Context, stream: Stream, peer: SocketAddr, rou
             parked = parking.parked() => parked,
         };
         let Some(Parts { io, read_buf, .. }) = connection.into_parts() else { return };
-        let Some((back, response)) = parked.wait(io.into_inner().into_stream(), &read_buf).await else {
+        let Some((back, response)) = parked.wait(io.into_inner(), &read_buf).await else {
             return;
         };
         is_late |= context.drain.is_draining() || Instant::now() >= over;

@@ -10,11 +10,14 @@ use stroll_proto::v1::{
 use super::{id::ClientId, signal};
 use crate::protocol::{MAX_MESSAGE_CHARS, Private};
 
+/// How long a poll is open when there is nothing to say. Clients give up after 62 s and later.
+pub const POLL: Duration = Duration::from_secs(58);
+
 /// A call, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `/events`.
-    Poll,
+    /// `/events`: how long it may wait for some.
+    Poll(Duration),
     /// `/send`.
     Message(Private),
     /// `/typing`, `/stoppedtyping`.
@@ -65,7 +68,7 @@ impl Call {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Poll => "events",
+            Self::Poll(_) => "events",
             Self::Message(_) => "send",
             Self::Typing(_) => "typing",
             Self::Disconnect => "disconnect",
@@ -85,7 +88,9 @@ impl Call {
     #[must_use]
     pub fn request(self, id: &ClientId) -> CallSessionRequest {
         let call = match self {
-            Self::Poll => ProtoCall::Poll(Poll {}),
+            Self::Poll(wait) => {
+                ProtoCall::Poll(Poll { wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
+            }
             Self::Message(text) => ProtoCall::Message(text.0),
             Self::Typing(on) => ProtoCall::Typing(on),
             Self::Disconnect => ProtoCall::Disconnect(Disconnect {}),
@@ -102,7 +107,7 @@ impl Call {
     #[must_use]
     pub fn from_request(call: ProtoCall) -> Option<Self> {
         match call {
-            ProtoCall::Poll(Poll {}) => Some(Self::Poll),
+            ProtoCall::Poll(Poll { wait_ms }) => Some(Self::Poll(Duration::from_millis(wait_ms).min(POLL))),
             ProtoCall::Message(text) => Self::message(&text),
             ProtoCall::Typing(on) => Some(Self::Typing(on)),
             ProtoCall::Disconnect(Disconnect {}) => Some(Self::Disconnect),
@@ -114,6 +119,12 @@ impl Call {
 }
 
 impl Answer {
+    /// Of a poll that has nothing to say.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::Events("[]".to_owned())
+    }
+
     /// For the label of a metric.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -162,7 +173,8 @@ mod tests {
         let id = ClientId::parse("central1:r2s8xwxq484rlb7c641u5dqu1tbzor").expect("an id");
         let signals = [r#"{"candidate":"a"}"#, r#"{"candidate":"b"}"#];
         let calls = [
-            Call::Poll,
+            Call::Poll(POLL),
+            Call::Poll(Duration::from_secs(1)),
             Call::message("é & = + %").expect("a message"),
             Call::Typing(true),
             Call::Typing(false),

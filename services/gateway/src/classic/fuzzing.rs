@@ -56,6 +56,7 @@ fn start(form: &Form) {
     match &find.aim {
         Aim::Talk => assert_eq!(find.only_interests, !find.interests.is_empty()),
         aim => {
+            assert_eq!(find.only_interests, *aim == Aim::Discuss);
             assert!(find.mode == Mode::Text && find.interests.is_empty() && find.college.is_none());
             assert!(
                 !matches!(aim, Aim::Ask(question) if !QUESTION_CHARS.contains(&question.0.chars().count()))

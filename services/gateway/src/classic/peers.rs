@@ -99,22 +99,34 @@ impl Peers {
         let Some(front) = self.known_of(&fronts).await else { return nobody };
         let mut backoff =
             Backoff::new(Duration::from_millis(50), Duration::from_millis(500), self.context.random.clone());
-        let give_up = Instant::now() + BUDGET;
+        let (began, mut failing) = (Instant::now(), None);
         loop {
             let Some(mut peer) = self.known.lock().get(&front).cloned() else { return nobody };
-            let request = grpc::request(call.clone().request(id), DEADLINE);
-            match peer.client.call_session(request).await {
+            // One that is asked again is not open for longer.
+            let call = match call.clone() {
+                Call::Poll(wait) => Call::Poll(wait.saturating_sub(began.elapsed())),
+                call => call,
+            };
+            let (is_idempotent, asked) = (call.is_idempotent(), Instant::now());
+            match peer.client.call_session(grpc::request(call.request(id), DEADLINE)).await {
                 Ok(response) => return response.into_inner().into(),
                 Err(status) if !grpc::is_transient(&status) => {
                     debug!(code = ?status.code(), "another gateway refused a call");
                     return nobody;
                 }
                 // It may have been said.
-                Err(_) if !call.is_idempotent() => return Answer::Failed,
+                Err(_) if !is_idempotent => return Answer::Failed,
                 Err(_) if self.is_gone(front) => return nobody,
-                Err(_) if Instant::now() >= give_up => return Answer::Unreachable,
-                Err(_) => backoff.pause().await,
+                Err(_) => {}
             }
+            if asked.elapsed() > BUDGET {
+                failing = None;
+            }
+            let since = *failing.get_or_insert_with(Instant::now);
+            if since.elapsed() >= BUDGET {
+                return Answer::Unreachable;
+            }
+            backoff.pause().await;
         }
     }
 

@@ -12,9 +12,10 @@ use axum::{
     routing::{get, post},
 };
 use chassis::id::AddressHash;
+use http_body_util::{BodyExt as _, Limited};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, Call, POLL},
     event::Event,
     form::Form,
     id::ClientId,
@@ -31,6 +32,8 @@ use crate::{
 /// Largest body of most calls, and of those that carry more, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 const MAX_LARGE_BODY: usize = 1024 * 1024;
+/// How long a client may take over its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long another gateway is given that can't be reached.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,9 @@ async fn open_to_all(request: Request, next: Next) -> Response {
             (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         ];
         (StatusCode::NO_CONTENT, headers).into_response()
+    } else if request.method() == Method::HEAD {
+        // Where GET does something, this would do it too.
+        (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response()
     } else {
         next.run(request).await
     };
@@ -131,7 +137,7 @@ async fn start(
 async fn events(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
     let id = form(request, MAX_BODY).await?.get("id").and_then(ClientId::parse);
     Ok(chassis::http::later(async move {
-        match call(&hub, id, Some(Call::Poll)).await {
+        match call(&hub, id, Some(Call::Poll(POLL))).await {
             Answer::Unknown | Answer::Failed => json("null".to_owned()),
             answer => respond(answer),
         }
@@ -179,9 +185,16 @@ async fn check(State(hub): State<Arc<Hub>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain")], format!("{token:08x}")).into_response()
 }
 
-/// Snapshots are not wanted.
+/// Snapshots are not wanted, and not kept.
 async fn upload(request: Request) -> Result<Response, Response> {
-    body(request, MAX_LARGE_BODY).await?;
+    let mut body = Limited::new(request.into_body(), MAX_LARGE_BODY);
+    let discarded = async {
+        while let Some(frame) = body.frame().await {
+            frame.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
+        }
+        Ok(())
+    };
+    in_time(discarded).await?;
     Ok(respond(Answer::Done))
 }
 
@@ -233,12 +246,17 @@ async fn simple(
 async fn call(hub: &Arc<Hub>, id: Option<ClientId>, call: Option<Call>) -> Answer {
     let Some(call) = call else { return Answer::Failed };
     let name = call.name();
+    let _under_way = hub.call_under_way();
     let answer = match id {
         None => Answer::Unknown,
         Some(id) if id.fronts(&hub.context.secret).contains(&hub.classic.peers.own()) => {
             hub.call(id.session(), call).await
         }
-        Some(id) => hub.classic.peers.call(&id, call).await,
+        Some(id) => tokio::select! {
+            answer = hub.classic.peers.call(&id, call) => answer,
+            // It may be said again at any other gateway.
+            () = hub.until_last_words() => Answer::Unreachable,
+        },
     };
     hub.metrics.classic_call(name, answer.name());
     answer
@@ -275,5 +293,12 @@ async fn form(request: Request, most: usize) -> Result<Form, Response> {
 /// The body, whatever it says that it is.
 async fn body(request: Request, most: usize) -> Result<axum::body::Bytes, Response> {
     let body: Body = request.into_body();
-    to_bytes(body, most).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())
+    let read =
+        async { to_bytes(body, most).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response()) };
+    in_time(read).await
+}
+
+async fn in_time<T>(read: impl Future<Output = Result<T, Response>>) -> Result<T, Response> {
+    let late = |_| StatusCode::REQUEST_TIMEOUT.into_response();
+    tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(late)?
 }

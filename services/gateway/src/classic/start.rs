@@ -7,9 +7,6 @@ use crate::protocol::{
     Aim, College, Find, MAX_INTEREST_CHARS, MAX_INTERESTS, Mode, Private, QUESTION_CHARS, kept_interests,
 };
 
-/// How long who wants to discuss waits for a question before anybody else will do, in milliseconds: for ever, as far as it matters.
-const UNTIL_ASKED_MS: u64 = 100 * 365 * 24 * 3_600_000;
-
 /// What `/start` says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
@@ -69,10 +66,11 @@ fn wish(form: &Form, offer: &Offer<'_, impl Fn(&str, &str) -> bool>) -> Result<F
         mode: if talks && form.is_set("webrtc") { Mode::Video } else { Mode::Text },
         section: unmoderated.unwrap_or_else(|| offer.sections.first()).clone(),
         aim,
-        only_interests: !interests.is_empty(),
+        // They look for what they wish for ever.
+        only_interests: discusses || !interests.is_empty(),
         interests,
         languages: form.get("lang").and_then(language).into_iter().collect(),
-        patience_ms: if discusses { UNTIL_ASKED_MS } else { 0 },
+        patience_ms: 0,
         college: if talks && is_main { college(form, &offer.is_verified) } else { None },
     })
 }
@@ -186,8 +184,8 @@ mod tests {
         assert_eq!(asks.aim, Aim::Ask(Private("Is tea a soup?".into())));
         let discusses = find(&format!("wantsspy=1{others}"));
         assert_eq!(
-            (discusses.aim.clone(), discusses.widens_after_ms()),
-            (Aim::Discuss, Some(UNTIL_ASKED_MS))
+            (&discusses.aim, discusses.widens_after_ms(), discusses.only_interests),
+            (&Aim::Discuss, None, true)
         );
         for find in [asks, discusses] {
             assert_eq!((find.mode, find.interests.len(), find.college), (Mode::Text, 0, None));

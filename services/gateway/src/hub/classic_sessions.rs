@@ -1,12 +1,16 @@
 //! Classic sessions that this gateway holds: how they begin, what their clients ask of them, and how they end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use chassis::{
     bans::Ban,
     id::{AddressHash, SessionId},
 };
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::Hub;
 use crate::{
@@ -17,8 +21,6 @@ use crate::{
     slot::{Challenge, Classic, Client, Inner, Slot},
 };
 
-/// How long a poll is open when there is nothing to say. Clients give up after 62 s and later.
-const POLL: Duration = Duration::from_secs(58);
 /// How long `/start` waits for a pairing.
 const FIRST_EVENTS: Duration = Duration::from_millis(250);
 /// How much of a drain is left when the last sessions are ended, so that their strangers are told.
@@ -56,8 +58,9 @@ impl Hub {
         let id = id.session();
         let ban = self.bans.check(id, &addresses);
         let slot = Arc::new(self.new_slot(id));
-        self.sessions.insert(id, Arc::clone(&slot));
+        // Locked before anybody else can find it, for until it is connected it looks like one that is over.
         let mut inner = slot.inner.lock();
+        self.sessions.insert(id, Arc::clone(&slot));
         let now_ms = self.context.clock.unix_ms();
         let endpoint = Endpoint::new(self.metrics.to_clients.clone(), now_ms);
         inner.addresses = addresses;
@@ -143,7 +146,7 @@ impl Hub {
         let unknown = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let Some(slot) = slot.filter(|slot| slot.inner.lock().classic().is_some()) else { return unknown };
         let answer = match call {
-            Call::Poll => self.poll(&slot).await,
+            Call::Poll(wait) => self.poll(&slot, wait).await,
             Call::Message(text) => self.speak(&slot, [text], Endpoint::may_talk, Endpoint::message),
             Call::Signals(signals) => self.speak(&slot, signals, Endpoint::may_signal, Endpoint::signal),
             Call::Typing(on) => self.type_classic(&slot, on),
@@ -154,7 +157,7 @@ impl Hub {
             Call::Widen => {
                 let mut inner = slot.inner.lock();
                 if let Some(challenge) = inner.classic().and_then(|classic| classic.challenge.as_mut()) {
-                    challenge.find.only_interests = false;
+                    challenge.find.widen();
                 }
                 self.tell_locked(&slot, &mut inner, |session, env| session.on_widened(env));
                 Answer::Done
@@ -165,9 +168,9 @@ impl Hub {
         answer
     }
 
-    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>) -> Answer {
+    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, wait: Duration) -> Answer {
         let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
-        let until = Instant::now() + POLL;
+        let until = Instant::now() + wait;
         loop {
             let rings = poll.bell.rings();
             tokio::pin!(rings);
@@ -177,7 +180,7 @@ impl Hub {
             }
             if tokio::time::timeout_at(until, rings).await.is_err() {
                 poll.close(false);
-                return nothing();
+                return Answer::nothing();
             }
         }
     }
@@ -252,7 +255,10 @@ impl Hub {
         let hard = self.context.drain.hard();
         self.context.tasks.spawn("captcha", async move {
             tokio::select! {
-                solved = hub.classic.captcha.is_solved(&response.0) => hub.judge_challenge(&slot, solved.unwrap_or(false)),
+                solved = hub.classic.captcha.is_solved(&response.0) => {
+                    let solved = solved.inspect_err(|error| warn!(%error, "a captcha cannot be checked"));
+                    hub.judge_challenge(&slot, solved.unwrap_or(false));
+                }
                 () = hard => {}
             }
         });
@@ -310,12 +316,7 @@ impl Hub {
 
     /// Sessions go on while the gateway drains. Those that are left shortly before its end are ended, so that their strangers are told.
     pub(super) async fn end_last_classics(self: Arc<Self>) {
-        self.context.drain.soft().await;
-        let remaining = self.context.drain.remaining();
-        tokio::select! {
-            () = tokio::time::sleep(remaining.saturating_sub(LAST_WORDS.min(remaining / 2))) => {}
-            () = self.context.drain.hard() => return,
-        }
+        self.until_last_words().await;
         for slot in self.all_slots() {
             let mut inner = slot.inner.lock();
             if let Some(classic) = inner.classic() {
@@ -328,9 +329,31 @@ impl Hub {
     }
 }
 
-/// The answer of a poll that has nothing to say.
-fn nothing() -> Answer {
-    Answer::Events("[]".to_owned())
+impl Hub {
+    /// Waits for the moment of a drain when clients are told the last things.
+    pub async fn until_last_words(&self) {
+        self.context.drain.soft().await;
+        let remaining = self.context.drain.remaining();
+        tokio::select! {
+            () = tokio::time::sleep(remaining.saturating_sub(LAST_WORDS.min(remaining / 2))) => {}
+            () = self.context.drain.hard() => {}
+        }
+    }
+
+    /// A call of a classic client is under way until what this returns is dropped: a drain waits for its answer.
+    pub fn call_under_way(self: &Arc<Self>) -> UnderWay {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+}
+
+/// A call that is under way.
+pub struct UnderWay(Arc<Hub>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A poll that is open. Dropping it while it is tells that the client has broken it off.
@@ -358,7 +381,7 @@ impl OpenPoll {
             Some(classic) if classic.endpoint.is_open(self.number) => &mut classic.endpoint,
             _ if self.bell.is_lost() => return Some(Answer::Unknown),
             // A newer one took its place, or the client ended the session.
-            _ => return Some(nothing()),
+            _ => return Some(Answer::nothing()),
         };
         if !endpoint.has_events() {
             return None;

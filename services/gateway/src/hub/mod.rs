@@ -52,6 +52,8 @@ use crate::{
 
 /// How many sockets are let go at once: those who come back to other gateways must not do it all together.
 const FAREWELLS: usize = 128;
+/// How long a gateway that has nothing more to do lets its last words go out.
+const LINGER: Duration = Duration::from_millis(100);
 /// How many batches from relays may wait for the hub.
 const RELAY_NEWS: usize = 64;
 
@@ -83,6 +85,8 @@ pub struct Hub {
     waiting: AtomicI64,
     chatting: AtomicI64,
     online: AtomicI64,
+    /// Calls of classic clients that are being answered.
+    calls: AtomicI64,
     spy_waits: Mutex<SpyWaits>,
     /// What classic sessions need besides.
     pub classic: classic::Services,
@@ -117,6 +121,7 @@ impl Hub {
             waiting: AtomicI64::new(0),
             chatting: AtomicI64::new(0),
             online: AtomicI64::new(0),
+            calls: AtomicI64::new(0),
             spy_waits: Mutex::default(),
             classic: classic::Services::new(&config.classic, context, &id),
             context: context.clone(),
@@ -509,20 +514,27 @@ impl Hub {
         self.tell(slot, |session, _| session.on_generation(|held| self.tickets.is_lost(held)));
     }
 
-    /// Waits for the drain, and then until every socket is gone and every ticket is out of the pool, or its time is over.
+    /// Waits for the drain, and then until every client is gone and answered and every ticket is out of the pool, or its time is over.
     pub async fn drained(&self) {
         self.context.drain.soft().await;
         let mut interval = tokio::time::interval(Duration::from_millis(50));
         let hard = self.context.drain.hard();
         tokio::pin!(hard);
-        while self.online.load(Ordering::Relaxed) > 0 {
+        // Calls of clients whose sessions are elsewhere count as well.
+        let is_busy = || [&self.online, &self.calls].iter().any(|count| count.load(Ordering::Relaxed) > 0);
+        while is_busy() {
             tokio::select! {
                 _ = interval.tick() => {}
                 () = &mut hard => return,
             }
         }
+        let settled = async {
+            self.tickets.settled().await;
+            // What was said last is on its way.
+            tokio::time::sleep(LINGER).await;
+        };
         tokio::select! {
-            () = self.tickets.settled() => {}
+            () = settled => {}
             () = &mut hard => {}
         }
     }

@@ -35,7 +35,7 @@ pub struct Find {
     pub languages: Vec<String>,
     /// How long to look only for shared interests, or for a question. Zero where that does not apply.
     pub patience_ms: u64,
-    /// Look for shared interests for ever.
+    /// Look for shared interests, or for a question to discuss, for ever.
     pub only_interests: bool,
     /// The college that classic clients have proved to be of.
     pub college: Option<College>,
@@ -69,13 +69,20 @@ pub enum Aim {
 }
 
 impl Find {
+    /// Looks for shared interests no longer. Returns whether it did so for ever until now.
+    pub fn widen(&mut self) -> bool {
+        let did = self.only_interests && !self.interests.is_empty();
+        self.only_interests &= !did;
+        did
+    }
+
     /// For how long it looks only for what it would like best, before it meets anybody; none if it does so from the start, or
     /// never.
     #[must_use]
     pub fn widens_after_ms(&self) -> Option<u64> {
         let widens = match self.aim {
             Aim::Talk => !self.interests.is_empty() && !self.only_interests,
-            Aim::Discuss => true,
+            Aim::Discuss => !self.only_interests,
             Aim::Ask(_) | Aim::Again { .. } => false,
         };
         Some(self.patience_ms).filter(|patience| widens && *patience > 0)

@@ -22,8 +22,11 @@ impl Session {
         self.stop_waiting()
     }
 
-    /// The client is heard of again: it waits as before, with its old place.
+    /// The client is heard of again: it waits as before, with its old place. If that is too often, it has to be heard of once more.
     pub fn on_heard(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        if self.suspended.is_none() || self.limits.find().is_err() {
+            return Vec::new();
+        }
         let Some(Wanted { find, since_unix_ms, told, .. }) = self.suspended.take().map(|wanted| *wanted)
         else {
             return Vec::new();
@@ -33,27 +36,22 @@ impl Session {
 
     /// The client doesn't want to look for shared interests any longer: it meets anybody who doesn't either, and still best who shares one.
     pub fn on_widened(&mut self, env: &Env<'_>) -> Vec<Effect> {
-        let widened = |find: &Find| Find { only_interests: false, patience_ms: 0, ..find.clone() };
         match &mut self.state {
-            State::Waiting(waiting) if waiting.wanted.find.only_interests => {
-                let wanted = waiting.wanted.clone();
+            State::Waiting(waiting) => {
+                let mut wanted = waiting.wanted.clone();
+                if !wanted.find.widen() {
+                    return Vec::new();
+                }
                 let mut effects = self.stop_waiting();
-                effects.push(self.wait(widened(&wanted.find), wanted.since_unix_ms, wanted.told, 0, env));
-                effects
+                effects.push(self.wait(wanted.find, wanted.since_unix_ms, wanted.told, 0, env));
+                return effects;
             }
             // In case that the stranger does not come.
-            State::Attaching(attaching) => {
-                attaching.wanted.find = widened(&attaching.wanted.find);
-                Vec::new()
-            }
-            State::Waiting(_) | State::Chatting(_) => Vec::new(),
-            State::Idle => {
-                if let Some(suspended) = &mut self.suspended {
-                    suspended.find = widened(&suspended.find);
-                }
-                Vec::new()
-            }
+            State::Attaching(attaching) => drop(attaching.wanted.find.widen()),
+            State::Idle => drop(self.suspended.as_mut().map(|suspended| suspended.find.widen())),
+            State::Chatting(_) => {}
         }
+        Vec::new()
     }
 
     /// The client is gone for good.

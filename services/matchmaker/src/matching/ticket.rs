@@ -214,7 +214,7 @@ impl Ticket {
     pub(crate) fn meets_anybody_at(&self) -> Option<u64> {
         match self.wish {
             Wish::Chat if self.interests.is_empty() => Some(0),
-            Wish::Chat if self.only_interests => None,
+            Wish::Chat | Wish::Discuss if self.only_interests => None,
             Wish::Chat | Wish::Discuss => Some(self.began().saturating_add(self.patience_ms)),
             Wish::Ask(_) | Wish::Again(_) => None,
         }

@@ -49,6 +49,18 @@ fn one_that_is_not_heard_of_leaves_the_pool_and_comes_back_with_its_old_place() 
 }
 
 #[test]
+fn one_that_comes_and_goes_too_often_is_put_in_again_later() {
+    let (mut stage, _) = started();
+    let put_in = |stage: &mut Stage| {
+        stage.session.on_quiet();
+        !stage.session.on_heard(&env(stage)).is_empty()
+    };
+    let times = (0..20).filter(|_| put_in(&mut stage)).count();
+    assert_eq!(times, 5, "as often as a client may search within a minute");
+    assert_eq!(stage.session.activity(), Activity::Idle);
+}
+
+#[test]
 fn i1_one_that_is_not_heard_of_takes_no_assignment_and_leaves_the_seat_it_was_about_to_take() {
     let (mut stage, wanted) = started();
     stage.session.on_quiet();
