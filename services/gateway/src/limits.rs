@@ -89,6 +89,19 @@ impl SessionLimits {
         check(&self.messages).map_err(slow_down)
     }
 
+    /// So many messages or signals at once: all of them, or none.
+    ///
+    /// # Errors
+    /// As above; more than a burst holds never go at once.
+    pub fn messages(&self, count: u32) -> Result<(), Refusal> {
+        let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
+        match self.messages.check_n(count) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => Err(slow_down(wait(&not_until, self.messages.clock().now()))),
+            Err(_) => Err(Refusal::new(Code::TooLong, "too much at once")),
+        }
+    }
+
     /// A change of typing. One too many is dropped without a word.
     pub fn typing(&self) -> bool {
         self.typing.check().is_ok()

@@ -70,6 +70,7 @@ fn name(path: &str) -> &str {
 fn not_found() -> Response<Body> {
     let mut response = plain(StatusCode::NOT_FOUND, "not found\n");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

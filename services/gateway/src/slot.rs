@@ -36,6 +36,8 @@ pub struct Inner {
     pub seat: Option<Seat>,
     /// The seat of the chat that is over, for a report.
     pub past_seat: Option<Seat>,
+    /// When the hub looks at it next for what time brings, in milliseconds since the Unix epoch.
+    pub heeded_ms: Option<u64>,
     /// The hub has let go of this slot: take another.
     pub removed: bool,
 }
@@ -84,6 +86,7 @@ impl Slot {
             addresses: Vec::new(),
             seat: None,
             past_seat: None,
+            heeded_ms: None,
             removed: false,
         };
         Self { id, inner: Mutex::new(inner) }

@@ -46,6 +46,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS))
+        // Clients of those who call may hang up in crowds; h2 would take twenty at a time for an attack.
+        .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .add_routes(routes)
         .add_service(health)
         .add_service(reflection)

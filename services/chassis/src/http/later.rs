@@ -5,7 +5,7 @@
 //! it has read.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
     pin::Pin,
     sync::Arc,
@@ -23,8 +23,8 @@ use tokio::{
 
 use crate::net::Stream;
 
-/// How much is read of what a client sends before it has its answer, in bytes.
-const READ_AHEAD: usize = 4 * 1024;
+/// How much a client may send before it has its answer, in bytes. Who sends more is hung up on, for reading is how it is noticed that they are there.
+const READ_AHEAD: usize = 32 * 1024;
 
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -78,24 +78,14 @@ impl Parked {
     /// What was asked for is answered later, if the response says so.
     ///
     /// # Errors
-    /// The response, if there is one already.
-    pub(super) async fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
+    /// The response, if it is one already.
+    pub(super) fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
         let later = response.extensions_mut().remove::<Later>();
-        let Some(mut answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
+        let Some(answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
         let mut headers = std::mem::take(response.headers_mut());
         // It is that of the empty part.
         headers.remove(header::CONTENT_LENGTH);
-        let at_once = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        match at_once.await {
-            Some(mut response) => {
-                response.headers_mut().extend(headers);
-                Err(response)
-            }
-            None => Ok(Self { answer, headers, stand_in }),
-        }
+        Ok(Self { answer, headers, stand_in })
     }
 
     /// Waits for the answer, and gives the connection back with what stands for the request. Nothing, if the client hangs up.
@@ -108,7 +98,7 @@ impl Parked {
             tokio::select! {
                 // Who has hung up by now gets no answer.
                 biased;
-                alive = read_ahead(&mut stream, &mut ahead), if ahead.len() < READ_AHEAD => alive?,
+                alive = read_ahead(&mut stream, &mut ahead) => alive?,
                 response = &mut answer => break response,
             }
         };
@@ -117,12 +107,12 @@ impl Parked {
     }
 }
 
-/// Reads some more. Nothing, if there won't be more.
+/// Reads some more. Nothing, if there won't be more, or there is too much.
 async fn read_ahead(stream: &mut Stream, ahead: &mut BytesMut) -> Option<()> {
     let mut some = [0; 64];
     let count = stream.read(&mut some).await.ok().filter(|count| *count > 0)?;
     ahead.extend_from_slice(&some[..count]);
-    Some(())
+    (ahead.len() <= READ_AHEAD).then_some(())
 }
 
 /// What stands for a request: what matters of it for sending the answer is whether the connection may be kept.

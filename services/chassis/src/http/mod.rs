@@ -30,7 +30,7 @@ use crate::{
 
 /// How long a client may take to send a request's head, which includes the pause before it on a connection that is kept. One that is slow
 /// holds no more than one that pauses.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a connection that is not upgraded may last. A client that asks and never reads would hold it for ever; any other
 /// just connects again.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -151,7 +151,7 @@ impl Service<Request<Incoming>> for Answers {
         let (router, parking) = (self.router.clone(), Arc::clone(&self.parking));
         Box::pin(async move {
             let response = router.oneshot(request).await?;
-            match Parked::of(response, stand_in).await {
+            match Parked::of(response, stand_in) {
                 Ok(parked) => {
                     parking.park(parked);
                     std::future::pending().await

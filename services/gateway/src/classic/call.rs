@@ -13,11 +13,20 @@ use crate::protocol::{MAX_MESSAGE_CHARS, Private};
 /// How long a poll is open when there is nothing to say. Clients give up after 62 s and later.
 pub const POLL: Duration = Duration::from_secs(58);
 
+/// A poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polling {
+    /// How long it may wait for events.
+    pub wait: Duration,
+    /// The same when it is asked again because the answer did not arrive; 0: it isn't.
+    pub number: u64,
+}
+
 /// A call, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `/events`: how long it may wait for some.
-    Poll(Duration),
+    /// `/events`.
+    Poll(Polling),
     /// `/send`.
     Message(Private),
     /// `/typing`, `/stoppedtyping`.
@@ -30,6 +39,8 @@ pub enum Call {
     Captcha(Private),
     /// `/rtcpeerdescription`, `/icecandidate`.
     Signals(Vec<Private>),
+    /// Another gateway's poll of this number was broken off.
+    BrokenOff(u64),
 }
 
 /// The answer to a call.
@@ -75,22 +86,25 @@ impl Call {
             Self::Widen => "stoplookingforcommonlikes",
             Self::Captcha(_) => "recaptcha",
             Self::Signals(_) => "signal",
+            Self::BrokenOff(_) => "broken_off",
         }
     }
 
     /// Whether the same once more does no harm.
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
-        !matches!(self, Self::Message(_) | Self::Signals(_))
+        !matches!(self, Self::Message(_) | Self::Signals(_) | Self::Captcha(_))
     }
 
     /// For the gateway that holds the session.
     #[must_use]
     pub fn request(self, id: &ClientId) -> CallSessionRequest {
         let call = match self {
-            Self::Poll(wait) => {
-                ProtoCall::Poll(Poll { wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
+            Self::Poll(Polling { wait, number }) => {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                ProtoCall::Poll(Poll { wait_ms, number })
             }
+
             Self::Message(text) => ProtoCall::Message(text.0),
             Self::Typing(on) => ProtoCall::Typing(on),
             Self::Disconnect => ProtoCall::Disconnect(Disconnect {}),
@@ -99,6 +113,7 @@ impl Call {
             Self::Signals(signals) => {
                 ProtoCall::Signals(Signals { data: signals.into_iter().map(|signal| signal.0).collect() })
             }
+            Self::BrokenOff(number) => ProtoCall::BrokenOff(number),
         };
         CallSessionRequest { id: id.as_str().to_owned(), call: Some(call) }
     }
@@ -107,12 +122,17 @@ impl Call {
     #[must_use]
     pub fn from_request(call: ProtoCall) -> Option<Self> {
         match call {
-            ProtoCall::Poll(Poll { wait_ms }) => Some(Self::Poll(Duration::from_millis(wait_ms).min(POLL))),
+            ProtoCall::Poll(Poll { wait_ms, number }) => {
+                let wait = Duration::from_millis(wait_ms).min(POLL);
+                Some(Self::Poll(Polling { wait, number }))
+            }
+
             ProtoCall::Message(text) => Self::message(&text),
             ProtoCall::Typing(on) => Some(Self::Typing(on)),
             ProtoCall::Disconnect(Disconnect {}) => Some(Self::Disconnect),
             ProtoCall::Widen(Widen {}) => Some(Self::Widen),
             ProtoCall::Captcha(response) => Some(Self::Captcha(Private(response))),
+            ProtoCall::BrokenOff(number) => Some(Self::BrokenOff(number)),
             ProtoCall::Signals(signals) => Self::signals(signals.data.iter().map(String::as_str)),
         }
     }
@@ -173,8 +193,8 @@ mod tests {
         let id = ClientId::parse("central1:r2s8xwxq484rlb7c641u5dqu1tbzor").expect("an id");
         let signals = [r#"{"candidate":"a"}"#, r#"{"candidate":"b"}"#];
         let calls = [
-            Call::Poll(POLL),
-            Call::Poll(Duration::from_secs(1)),
+            Call::Poll(Polling { wait: POLL, number: 0 }),
+            Call::Poll(Polling { wait: Duration::from_secs(1), number: 7 }),
             Call::message("é & = + %").expect("a message"),
             Call::Typing(true),
             Call::Typing(false),
@@ -182,6 +202,7 @@ mod tests {
             Call::Widen,
             Call::Captcha(Private("03AGdBq".into())),
             Call::signals(signals.into_iter()).expect("signals"),
+            Call::BrokenOff(7),
         ];
         for call in calls {
             let request = call.clone().request(&id);

@@ -32,6 +32,8 @@ use crate::{
 pub const KEPT_MS: u64 = 90_000;
 /// For how long its ticket stays in the pool without one, in milliseconds.
 pub const WAITS_MS: u64 = 10_000;
+/// For how long a session is kept whose last event another gateway's poll took, in milliseconds.
+const LINGERS_MS: u64 = 5_000;
 /// Once so many events wait, typing isn't queued any more.
 const NO_MORE_TYPING: usize = 100;
 /// Most events that wait, and most bytes. Who talks stays below them, because what isn't fetched isn't acknowledged; who only
@@ -51,11 +53,13 @@ pub struct Endpoint {
     over: bool,
     /// It has not kept up.
     overflowed: bool,
-    /// The number of the open poll.
-    poll: Option<u64>,
+    /// The number of the open poll, and the one that another gateway gave it.
+    poll: Option<(u64, u64)>,
     polls: u64,
     /// Since when no poll is open.
     quiet_since_ms: u64,
+    /// When it ends, because the last event was taken.
+    ends_ms: Option<u64>,
     /// What the session answered to what is being said.
     refused: Option<Refusal>,
     /// Something is being said for the client.
@@ -149,6 +153,7 @@ impl Endpoint {
             poll: None,
             polls: 0,
             quiet_since_ms: now_ms,
+            ends_ms: None,
             refused: None,
             speaks: false,
             skipped: None,
@@ -176,10 +181,10 @@ impl Endpoint {
 
     // Polls.
 
-    /// A poll is open, in place of the one before. Returns its number.
-    pub fn open_poll(&mut self) -> u64 {
+    /// A poll is open, in place of the one before. Another gateway may have given it a number; else that is 0. Returns its own number.
+    pub fn open_poll(&mut self, given: u64) -> u64 {
         self.polls += 1;
-        if self.poll.replace(self.polls).is_some() {
+        if self.poll.replace((self.polls, given)).is_some() {
             self.bell.rings.notify_waiters();
         }
         self.polls
@@ -188,7 +193,39 @@ impl Endpoint {
     /// Whether this is the open one.
     #[must_use]
     pub fn is_open(&self, poll: u64) -> bool {
-        self.poll == Some(poll)
+        self.poll.is_some_and(|(open, _)| open == poll)
+    }
+
+    /// Whether one is open.
+    #[must_use]
+    pub fn has_open_poll(&self) -> bool {
+        self.poll.is_some()
+    }
+
+    /// Whether the open one is another gateway's of this number.
+    #[must_use]
+    pub fn is_open_elsewhere(&self, given: u64) -> bool {
+        given != 0 && self.poll.is_some_and(|(_, open)| open == given)
+    }
+
+    /// What a poll took was not handed out.
+    pub fn put_back(&mut self, events: Vec<Event>) {
+        self.ends_ms = None;
+        self.over |= events.iter().any(Event::is_last);
+        self.bytes += events.iter().map(Event::size).sum::<usize>();
+        self.depth.add(events.len());
+        events.into_iter().rev().for_each(|event| self.queue.push_front(event));
+    }
+
+    /// The last event was taken by another gateway's poll: it may come back for a moment.
+    pub fn linger(&mut self, now_ms: u64) {
+        self.ends_ms = Some(now_ms + LINGERS_MS);
+    }
+
+    /// Whether only that moment is left of it.
+    #[must_use]
+    pub fn lingers(&self) -> bool {
+        self.ends_ms.is_some()
     }
 
     /// The open poll is no more.
@@ -419,7 +456,7 @@ impl Endpoint {
     /// What is to be done for it now, given what its session does.
     pub fn wants(&mut self, activity: Activity, now_ms: u64) -> Option<Want> {
         let quiet_ms = if self.poll.is_some() { 0 } else { now_ms.saturating_sub(self.quiet_since_ms) };
-        if self.overflowed || quiet_ms >= KEPT_MS {
+        if self.overflowed || quiet_ms >= KEPT_MS || self.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms) {
             return Some(Want::End);
         }
         if activity == Activity::Waiting && quiet_ms >= WAITS_MS {
@@ -442,7 +479,8 @@ impl Endpoint {
     #[must_use]
     pub fn deadline_ms(&self, activity: Activity) -> Option<u64> {
         let limit = if activity == Activity::Waiting { WAITS_MS } else { KEPT_MS };
-        self.poll.is_none().then(|| self.quiet_since_ms + limit)
+        let quiet = self.poll.is_none().then(|| self.quiet_since_ms + limit);
+        self.ends_ms.into_iter().chain(quiet).min()
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// How many names count. No client says more than a dozen.
+const MAX_PAIRS: usize = 1_024;
+
 /// Names and values, those of the body first.
 #[derive(Debug, Default)]
 pub struct Form(Vec<(String, String)>);
@@ -12,7 +15,8 @@ impl Form {
     pub fn parse(query: Option<&str>, body: &[u8]) -> Self {
         let decode = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
         let query = query.unwrap_or_default().as_bytes();
-        Self([body, query].into_iter().flat_map(form_urlencoded::parse).map(decode).collect())
+        let pairs = [body, query].into_iter().flat_map(form_urlencoded::parse);
+        Self(pairs.take(MAX_PAIRS).map(decode).collect())
     }
 
     /// The first value of this name that isn't empty.

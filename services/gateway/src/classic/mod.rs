@@ -22,14 +22,17 @@ mod start;
 mod status;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+use std::sync::Arc;
 
 use chassis::Context;
+use tokio::sync::Semaphore;
 
 #[cfg(fuzzing)]
 pub use self::fuzzing::fuzz;
 pub use self::{
-    call::{Answer, Call},
+    call::{Answer, Call, Polling},
     config::Settings,
     endpoint::{Bell, Endpoint, Want, digests},
     event::Event,
@@ -40,14 +43,19 @@ pub use self::{
 };
 use self::{captcha::Captcha, college::Colleges, peers::Peers};
 
+/// How much may be held of bodies that are being read, in bytes.
+const ROOM: usize = 64 * 1024 * 1024;
+
 /// What classic sessions need besides the hub.
 pub struct Services {
     /// The other gateways.
-    pub peers: Peers,
+    pub peers: Arc<Peers>,
     /// Whether somebody is a person.
     pub captcha: Captcha,
     /// Whether somebody is of a college.
     pub colleges: Colleges,
+    /// Room for the bodies that are being read, in bytes.
+    pub room: Semaphore,
 }
 
 impl Services {
@@ -55,9 +63,10 @@ impl Services {
     #[must_use]
     pub fn new(settings: &Settings, context: &Context, gateway: &str) -> Self {
         Self {
-            peers: Peers::new(context, gateway),
+            peers: Arc::new(Peers::new(context, gateway)),
             captcha: Captcha::new(&settings.captcha, &context.tasks),
             colleges: Colleges::new(&settings.college, context),
+            room: Semaphore::new(ROOM),
         }
     }
 }

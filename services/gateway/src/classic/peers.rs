@@ -16,12 +16,15 @@ use stroll_proto::v1::{
     gateway_service_client::GatewayServiceClient,
     gateway_service_server::{GatewayService, GatewayServiceServer},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tonic::{Request, Response, Status, service::Routes};
 use tracing::debug;
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, Call, Polling},
     id::{ClientId, Front},
 };
 use crate::hub::Hub;
@@ -31,7 +34,12 @@ const DEADLINE: Duration = Duration::from_secs(65);
 /// How long a gateway may not be reached before the client is told. Above the time in which it is noticed that one is dead.
 const BUDGET: Duration = Duration::from_secs(8);
 /// How long a gateway that has just been started may not be told of yet.
-const TOLD_WITHIN: Duration = Duration::from_secs(4);
+const TOLD_WITHIN: Duration = Duration::from_millis(1_500);
+/// How many calls may wait for a gateway to be told of. Ids that were made up name gateways that never are.
+const WAITERS: usize = 256;
+/// For how long it is remembered that a gateway was waited for in vain, and of how many.
+const NOBODY: Duration = Duration::from_secs(60);
+const NOBODIES: usize = 16_384;
 /// How long one that isn't told any more is remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
 
@@ -40,6 +48,9 @@ pub struct Peers {
     context: Context,
     own: Front,
     known: Mutex<HashMap<Front, Peer>>,
+    /// Until when nobody waits for these.
+    nobodies: Mutex<HashMap<Front, Instant>>,
+    waiters: Semaphore,
     /// Counts what was told.
     told: watch::Sender<u64>,
 }
@@ -57,7 +68,15 @@ impl Peers {
     #[must_use]
     pub fn new(context: &Context, gateway: &str) -> Self {
         let (own, told) = (Front::of(gateway), watch::channel(0).0);
-        Self { context: context.clone(), own, known: Mutex::default(), told }
+        let waiters = Semaphore::new(WAITERS);
+        Self {
+            context: context.clone(),
+            own,
+            known: Mutex::default(),
+            nobodies: Mutex::default(),
+            waiters,
+            told,
+        }
     }
 
     /// This gateway, in ids.
@@ -93,22 +112,31 @@ impl Peers {
     }
 
     /// Asks the gateway that holds a session.
-    pub async fn call(&self, id: &ClientId, call: Call) -> Answer {
+    pub async fn call(self: &Arc<Self>, id: &ClientId, call: Call) -> Answer {
         let nobody = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let fronts = id.fronts(&self.context.secret);
         let Some(front) = self.known_of(&fronts).await else { return nobody };
         let mut backoff =
             Backoff::new(Duration::from_millis(50), Duration::from_millis(500), self.context.random.clone());
         let (began, mut failing) = (Instant::now(), None);
+        // Not 0.
+        let number = u64::from_be_bytes(self.context.random.bytes()) | 1;
+        let mut asking = Asking { peers: Arc::clone(self), front, id: id.clone(), number, is_open: false };
         loop {
             let Some(mut peer) = self.known.lock().get(&front).cloned() else { return nobody };
             // One that is asked again is not open for longer.
             let call = match call.clone() {
-                Call::Poll(wait) => Call::Poll(wait.saturating_sub(began.elapsed())),
+                Call::Poll(Polling { wait, .. }) => {
+                    Call::Poll(Polling { wait: wait.saturating_sub(began.elapsed()), number })
+                }
                 call => call,
             };
             let (is_idempotent, asked) = (call.is_idempotent(), Instant::now());
-            match peer.client.call_session(grpc::request(call.request(id), DEADLINE)).await {
+            asking.is_open = matches!(call, Call::Poll(_));
+            let called = peer.client.call_session(grpc::request(call.request(id), DEADLINE)).await;
+            // Of one that failed it is not known what it took; it is asked again, or the client will ask.
+            asking.is_open &= called.is_err();
+            match called {
                 Ok(response) => return response.into_inner().into(),
                 Err(status) if !grpc::is_transient(&status) => {
                     debug!(code = ?status.code(), "another gateway refused a call");
@@ -136,11 +164,18 @@ impl Peers {
 
     /// Which of these is known, now or soon.
     async fn known_of(&self, fronts: &[Front]) -> Option<Front> {
-        if fronts.is_empty() || fronts.contains(&self.own) {
-            return None;
-        }
         let mut told = self.told.subscribe();
         let find = || fronts.iter().copied().find(|front| self.known.lock().contains_key(front));
+        let found = find();
+        if found.is_some() || fronts.is_empty() || fronts.contains(&self.own) {
+            return found;
+        }
+        let now = Instant::now();
+        let is_nobody = |front: &Front| self.nobodies.lock().get(front).is_some_and(|until| *until > now);
+        if fronts.iter().all(is_nobody) {
+            return None;
+        }
+        let _turn = self.waiters.try_acquire().ok()?;
         let found = async {
             loop {
                 if let Some(front) = find() {
@@ -149,7 +184,42 @@ impl Peers {
                 told.changed().await.ok()?;
             }
         };
-        tokio::time::timeout(TOLD_WITHIN, found).await.ok().flatten()
+        let found = tokio::time::timeout(TOLD_WITHIN, found).await.ok().flatten();
+        if found.is_none() {
+            let mut nobodies = self.nobodies.lock();
+            if nobodies.len() >= NOBODIES {
+                nobodies.clear();
+            }
+            nobodies.extend(fronts.iter().map(|front| (*front, now + NOBODY)));
+        }
+        found
+    }
+}
+
+/// A poll that is being asked for. Dropping it while it is tells that the client has broken it off.
+struct Asking {
+    peers: Arc<Peers>,
+    front: Front,
+    id: ClientId,
+    number: u64,
+    is_open: bool,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let peer = self.peers.known.lock().get(&self.front).cloned();
+        let Some(mut peer) = peer.filter(|_| self.is_open) else { return };
+        let request = grpc::request(Call::BrokenOff(self.number).request(&self.id), BUDGET);
+        let context = &self.peers.context;
+        let hard = context.drain.hard();
+        context.tasks.spawn("poll broken off", async move {
+            tokio::select! {
+                told = peer.client.call_session(request) => drop(told.inspect_err(|status| {
+                    debug!(code = ?status.code(), "a poll that was broken off could not be told");
+                })),
+                () = hard => {}
+            }
+        });
     }
 }
 

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -15,7 +14,7 @@ use chassis::id::AddressHash;
 use http_body_util::{BodyExt as _, Limited};
 
 use super::{
-    call::{Answer, Call, POLL},
+    call::{Answer, Call, POLL, Polling},
     event::Event,
     form::Form,
     id::ClientId,
@@ -32,6 +31,8 @@ use crate::{
 /// Largest body of most calls, and of those that carry more, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 const MAX_LARGE_BODY: usize = 1024 * 1024;
+/// What each body may have in any case, in bytes: most are smaller.
+const SMALL_BODY: usize = 4 * 1024;
 /// How long a client may take over its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long another gateway is given that can't be reached.
@@ -103,7 +104,7 @@ async fn start(
     request: Request,
 ) -> Result<Response, Response> {
     let addresses = addresses(&hub, peer, request.headers());
-    let form = form(request, MAX_BODY).await?;
+    let form = form(&hub, request, MAX_BODY).await?;
     let permit = Permit::take(&hub, &addresses).map_err(|refused| *refused)?;
     if !hub.admission.takes_newcomers() {
         return Err(turn_away(StatusCode::SERVICE_UNAVAILABLE, UNREACHABLE_FOR));
@@ -135,9 +136,9 @@ async fn start(
 }
 
 async fn events(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
-    let id = form(request, MAX_BODY).await?.get("id").and_then(ClientId::parse);
+    let id = form(&hub, request, MAX_BODY).await?.get("id").and_then(ClientId::parse);
     Ok(chassis::http::later(async move {
-        match call(&hub, id, Some(Call::Poll(POLL))).await {
+        match call(&hub, id, Some(Call::Poll(Polling { wait: POLL, number: 0 }))).await {
             Answer::Unknown | Answer::Failed => json("null".to_owned()),
             answer => respond(answer),
         }
@@ -198,8 +199,8 @@ async fn upload(request: Request) -> Result<Response, Response> {
     Ok(respond(Answer::Done))
 }
 
-async fn generate(request: Request) -> Result<Response, Response> {
-    let form = form(request, MAX_LARGE_BODY).await?;
+async fn generate(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
+    let form = form(&hub, request, MAX_LARGE_BODY).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, saved_log::CONTENT_SECURITY_POLICY),
@@ -217,15 +218,15 @@ async fn send_email(
     request: Request,
 ) -> Result<Response, Response> {
     let addresses = addresses(&hub, peer, request.headers());
-    let form = form(request, MAX_BODY).await?;
+    let form = form(&hub, request, MAX_BODY).await?;
     let address = addresses.first().copied();
     let address = address.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
     let outcome = hub.classic.colleges.send_email(form.get("email").unwrap_or_default(), address).await;
     Ok(json(outcome.to_json()))
 }
 
-async fn tumblr_tags(request: Request) -> Result<Response, Response> {
-    body(request, MAX_BODY).await?;
+async fn tumblr_tags(State(hub): State<Arc<Hub>>, request: Request) -> Result<Response, Response> {
+    body(&hub, request, MAX_BODY).await?;
     Ok(json(r#"{"success":false,"error":"Tumblr import is not available."}"#.to_owned()))
 }
 
@@ -235,7 +236,7 @@ async fn simple(
     request: Request,
     read: impl FnOnce(&Form) -> Option<Call>,
 ) -> Result<Response, Response> {
-    let form = form(request, MAX_BODY).await?;
+    let form = form(hub, request, MAX_BODY).await?;
     let id = form.get("id").and_then(ClientId::parse);
     let what = read(&form);
     drop(form);
@@ -245,18 +246,26 @@ async fn simple(
 /// The call is this gateway's to answer, or another's.
 async fn call(hub: &Arc<Hub>, id: Option<ClientId>, call: Option<Call>) -> Answer {
     let Some(call) = call else { return Answer::Failed };
-    let name = call.name();
-    let _under_way = hub.call_under_way();
+    let (name, is_poll) = (call.name(), matches!(call, Call::Poll(_)));
+    let under_way = hub.call_under_way();
     let answer = match id {
         None => Answer::Unknown,
         Some(id) if id.fronts(&hub.context.secret).contains(&hub.classic.peers.own()) => {
             hub.call(id.session(), call).await
         }
-        Some(id) => tokio::select! {
+        Some(id) if is_poll => tokio::select! {
             answer = hub.classic.peers.call(&id, call) => answer,
-            // It may be said again at any other gateway.
-            () = hub.until_last_words() => Answer::Unreachable,
+            () = hub.until_last_words() => Answer::nothing(),
         },
+        Some(id) => {
+            // It counts also if its client does not wait for the answer.
+            let caller = Arc::clone(hub);
+            let called = hub.context.tasks.spawn("forwarded call", async move {
+                let _under_way = under_way;
+                caller.classic.peers.call(&id, call).await
+            });
+            called.await.unwrap_or(Answer::Failed)
+        }
     };
     hub.metrics.classic_call(name, answer.name());
     answer
@@ -284,17 +293,32 @@ fn addresses(hub: &Hub, peer: SocketAddr, headers: &HeaderMap) -> Vec<AddressHas
     hub.context.secret.address_hashes(client)
 }
 
-async fn form(request: Request, most: usize) -> Result<Form, Response> {
+async fn form(hub: &Hub, request: Request, most: usize) -> Result<Form, Response> {
     let query = request.uri().query().map(str::to_owned);
-    let body = body(request, most).await?;
+    let body = body(hub, request, most).await?;
     Ok(Form::parse(query.as_deref(), &body))
 }
 
-/// The body, whatever it says that it is.
-async fn body(request: Request, most: usize) -> Result<axum::body::Bytes, Response> {
-    let body: Body = request.into_body();
-    let read =
-        async { to_bytes(body, most).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response()) };
+/// The body, whatever it says that it is. All that are being read at once have room for so much, beyond what each may have anyway.
+async fn body(hub: &Hub, request: Request, most: usize) -> Result<Vec<u8>, Response> {
+    let mut body = Limited::new(request.into_body(), most);
+    let mut held = Vec::new();
+    let read = async {
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
+            let Ok(data) = frame.into_data() else { continue };
+            read.extend_from_slice(&data);
+            if read.len() > SMALL_BODY {
+                let room = u32::try_from(data.len())
+                    .ok()
+                    .and_then(|size| hub.classic.room.try_acquire_many(size).ok());
+                let full = || turn_away(StatusCode::SERVICE_UNAVAILABLE, UNREACHABLE_FOR);
+                held.push(room.ok_or_else(full)?);
+            }
+        }
+        Ok(read)
+    };
     in_time(read).await
 }
 

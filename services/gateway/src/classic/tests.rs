@@ -21,7 +21,7 @@ fn endpoint() -> Endpoint {
     Endpoint::new(Depth::default(), 0)
 }
 
-fn pairing() -> Pairing {
+pub(crate) fn pairing() -> Pairing {
     Pairing {
         ticket: TicketId([1; 16]),
         chat: ChatId([7; 16]),
@@ -249,10 +249,10 @@ fn without_a_poll_it_waits_ten_seconds_and_lives_ninety() {
     assert!(matches!(wants(&mut endpoint, Activity::Idle, KEPT_MS), Some(Want::End)));
     assert_eq!(endpoint.deadline_ms(Activity::Waiting), Some(WAITS_MS));
     assert_eq!(endpoint.deadline_ms(Activity::Chatting), Some(KEPT_MS));
-    let first = endpoint.open_poll();
+    let first = endpoint.open_poll(0);
     assert!(wants(&mut endpoint, Activity::Waiting, 10 * KEPT_MS).is_none());
     assert_eq!(endpoint.deadline_ms(Activity::Waiting), None);
-    let second = endpoint.open_poll();
+    let second = endpoint.open_poll(0);
     assert!(!endpoint.is_open(first) && endpoint.is_open(second));
     endpoint.close_poll(5 * KEPT_MS);
     assert_eq!(endpoint.deadline_ms(Activity::Waiting), Some(5 * KEPT_MS + WAITS_MS));
@@ -261,13 +261,34 @@ fn without_a_poll_it_waits_ten_seconds_and_lives_ninety() {
 #[test]
 fn a_spy_that_does_not_keep_up_is_dropped() {
     let mut endpoint = chatting(&Pairing { role: Role::Spy, ..pairing() });
-    endpoint.open_poll();
+    endpoint.open_poll(0);
     for seq in 1..=1_024 {
         endpoint.hear(message(seq, From::Stranger1));
     }
     assert!(endpoint.wants(Activity::Chatting, 0).is_none());
     endpoint.hear(message(1, From::Stranger2));
     assert!(matches!(endpoint.wants(Activity::Chatting, 0), Some(Want::End)));
+}
+
+#[test]
+fn what_a_poll_took_and_did_not_hand_out_comes_first_again() {
+    let mut endpoint = chatting(&pairing());
+    endpoint.open_poll(7);
+    assert!(
+        endpoint.is_open_elsewhere(7) && !endpoint.is_open_elsewhere(8) && !endpoint.is_open_elsewhere(0)
+    );
+    endpoint.hear(message(1, From::Stranger));
+    endpoint.ended(2);
+    let taken = endpoint.take();
+    endpoint.linger(0);
+    assert!(endpoint.lingers());
+    endpoint.put_back(taken.events);
+    assert!(!endpoint.lingers());
+    endpoint.hear(message(2, From::Stranger));
+    assert_eq!(polled(&mut endpoint), json!([["gotMessage", "1"], ["strangerDisconnected"]]));
+    endpoint.linger(10);
+    assert_eq!(endpoint.deadline_ms(Activity::Idle), Some(5_010));
+    assert!(matches!(endpoint.wants(Activity::Idle, 5_010), Some(Want::End)));
 }
 
 #[test]

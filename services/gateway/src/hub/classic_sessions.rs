@@ -14,9 +14,9 @@ use tracing::warn;
 
 use super::Hub;
 use crate::{
-    classic::{Answer, Bell, Call, ClientId, Endpoint, Event, Want},
+    classic::{Answer, Bell, Call, ClientId, Endpoint, Event, Polling, Want},
     permit::Permit,
-    protocol::{ClientFrame, Code, Find, Private},
+    protocol::{ClientFrame, Code, Find, Private, Refusal},
     session::Activity,
     slot::{Challenge, Classic, Client, Inner, Slot},
 };
@@ -58,7 +58,8 @@ impl Hub {
         let id = id.session();
         let ban = self.bans.check(id, &addresses);
         let slot = Arc::new(self.new_slot(id));
-        // Locked before anybody else can find it, for until it is connected it looks like one that is over.
+        // Locked before anybody else can find it, for until it is connected it looks like one that is over. (Who holds the table waits for no
+        // session that is not in it.)
         let mut inner = slot.inner.lock();
         self.sessions.insert(id, Arc::clone(&slot));
         let now_ms = self.context.clock.unix_ms();
@@ -115,7 +116,10 @@ impl Hub {
     }
 
     /// The first events of a session that has just begun: those of its chat if it is paired soon, or that it waits.
+    ///
+    /// If nobody waits for them any more, nobody will know of the session, and it ends.
     pub async fn first_events(self: &Arc<Self>, slot: &Arc<Slot>) -> Vec<Event> {
+        let mut unknown = Unknown { hub: Arc::clone(self), slot: Some(Arc::clone(slot)) };
         let bell = slot.inner.lock().classic().map(|classic| classic.endpoint.bell());
         let Some(bell) = bell else { return Vec::new() };
         let until = Instant::now() + FIRST_EVENTS;
@@ -134,8 +138,9 @@ impl Hub {
         {
             classic.endpoint.tell_waiting();
         }
-        let events = self.take_events(slot, &mut inner);
+        let events = self.take_events(slot, &mut inner, 0);
         drop(inner);
+        unknown.slot = None;
         self.remove_if_over(slot.id);
         events
     }
@@ -146,7 +151,7 @@ impl Hub {
         let unknown = if call == Call::Disconnect { Answer::Done } else { Answer::Unknown };
         let Some(slot) = slot.filter(|slot| slot.inner.lock().classic().is_some()) else { return unknown };
         let answer = match call {
-            Call::Poll(wait) => self.poll(&slot, wait).await,
+            Call::Poll(polling) => self.poll(&slot, polling).await,
             Call::Message(text) => self.speak(&slot, [text], Endpoint::may_talk, Endpoint::message),
             Call::Signals(signals) => self.speak(&slot, signals, Endpoint::may_signal, Endpoint::signal),
             Call::Typing(on) => self.type_classic(&slot, on),
@@ -163,14 +168,18 @@ impl Hub {
                 Answer::Done
             }
             Call::Captcha(response) => self.answer_challenge(&slot, response),
+            Call::BrokenOff(number) => self.break_off(&slot, number),
         };
         self.remove_if_over(session);
         answer
     }
 
-    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, wait: Duration) -> Answer {
-        let Some(poll) = OpenPoll::open(self, slot) else { return Answer::Unknown };
-        let until = Instant::now() + wait;
+    async fn poll(self: &Arc<Self>, slot: &Arc<Slot>, polling: Polling) -> Answer {
+        if let Some(events) = self.handed.lock().get(slot.id, polling.number) {
+            return answer(events);
+        }
+        let Some(poll) = OpenPoll::open(self, slot, polling.number) else { return Answer::Unknown };
+        let until = Instant::now() + polling.wait;
         loop {
             let rings = poll.bell.rings();
             tokio::pin!(rings);
@@ -185,19 +194,55 @@ impl Hub {
         }
     }
 
-    /// Takes all that waits; what it took is acknowledged, and with the last event the session ends.
-    fn take_events(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner) -> Vec<Event> {
+    /// Another gateway's client has broken a poll off. What it took comes first again.
+    fn break_off(self: &Arc<Self>, slot: &Arc<Slot>, number: u64) -> Answer {
+        let mut inner = slot.inner.lock();
+        let handed = self.handed.lock().take(slot.id, number);
+        let Some(classic) = inner.classic() else { return Answer::Unknown };
+        if let Some(events) = handed {
+            classic.endpoint.put_back(events);
+            classic.endpoint.ring();
+        }
+        let is_open = classic.endpoint.is_open_elsewhere(number);
+        let has_none = !classic.endpoint.has_open_poll();
+        if is_open || has_none {
+            self.quiet(slot, &mut inner, is_open);
+        }
+        Answer::Done
+    }
+
+    /// No poll is open any more, and the client is not there to make another.
+    fn quiet(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, closes: bool) {
+        let now_ms = self.context.clock.unix_ms();
+        if let Some(classic) = inner.classic().filter(|_| closes) {
+            classic.endpoint.close_poll(now_ms);
+        }
+        if inner.session.activity() == Activity::Waiting {
+            self.tell_locked(slot, inner, |session, _| session.on_quiet());
+        }
+        self.heed_deadlines(slot.id, inner);
+    }
+
+    /// Takes all that waits; what it took is acknowledged, and with the last event the session ends. What another gateway's poll takes,
+    /// which has a number, is kept for a moment.
+    fn take_events(self: &Arc<Self>, slot: &Arc<Slot>, inner: &mut Inner, number: u64) -> Vec<Event> {
         let Some(classic) = inner.classic() else { return Vec::new() };
         let taken = classic.endpoint.take();
         if let Some(seq) = taken.seq {
             let ack = ClientFrame::Ack { seq };
             self.tell_locked(slot, inner, |session, env| session.on_frame(ack, env));
         }
-        if taken.is_last {
+        if taken.is_last && number == 0 {
             self.end_classic(slot, inner);
         }
         let messages = taken.events.iter().filter(|event| matches!(event, Event::Message { .. }));
         messages.for_each(|_| self.metrics.message());
+        if number != 0 {
+            self.handed.lock().insert(slot.id, number, taken.events.clone());
+            if let Some(classic) = inner.classic().filter(|_| taken.is_last) {
+                classic.endpoint.linger(self.context.clock.unix_ms());
+            }
+        }
         taken.events
     }
 
@@ -215,6 +260,10 @@ impl Hub {
         if !inner.classic().is_some_and(|classic| is_good(&classic.endpoint)) {
             return Answer::Failed;
         }
+        let count = u32::try_from(said.len()).unwrap_or(u32::MAX);
+        if let Err(refusal) = inner.session.prepay(count) {
+            return refused(&refusal);
+        }
         for what in said {
             let Some(classic) = inner.classic() else { return Answer::Failed };
             classic.endpoint.listen();
@@ -222,11 +271,7 @@ impl Hub {
             self.tell_locked(slot, &mut inner, |session, env| session.on_frame(frame, env));
             let answer = inner.classic().map_or(Ok(()), |classic| classic.endpoint.answer(true));
             if let Err(refusal) = answer {
-                let wait = refusal.retry_after_ms.map(Duration::from_millis);
-                return match (refusal.code, wait) {
-                    (Code::SlowDown, Some(wait)) => Answer::TooFast(wait),
-                    _ => Answer::Failed,
-                };
+                return refused(&refusal);
             }
         }
         Answer::Done
@@ -347,6 +392,21 @@ impl Hub {
     }
 }
 
+/// A session of which its client does not know yet. Dropping it with the slot ends the session.
+struct Unknown {
+    hub: Arc<Hub>,
+    slot: Option<Arc<Slot>>,
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.hub.end_classic(&slot, &mut slot.inner.lock());
+            self.hub.remove_if_over(slot.id);
+        }
+    }
+}
+
 /// A call that is under way.
 pub struct UnderWay(Arc<Hub>);
 
@@ -356,22 +416,40 @@ impl Drop for UnderWay {
     }
 }
 
+/// The answer of a poll that has something to say.
+fn answer(events: &[Event]) -> Answer {
+    serde_json::to_string(events).map_or(Answer::Unknown, Answer::Events)
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let wait = refusal.retry_after_ms.map(Duration::from_millis);
+    match (refusal.code, wait) {
+        (Code::SlowDown, Some(wait)) => Answer::TooFast(wait),
+        _ => Answer::Failed,
+    }
+}
+
 /// A poll that is open. Dropping it while it is tells that the client has broken it off.
 struct OpenPoll {
     hub: Arc<Hub>,
     slot: Arc<Slot>,
     bell: Arc<Bell>,
     number: u64,
+    given: u64,
 }
 
 impl OpenPoll {
-    fn open(hub: &Arc<Hub>, slot: &Arc<Slot>) -> Option<Self> {
+    fn open(hub: &Arc<Hub>, slot: &Arc<Slot>, given: u64) -> Option<Self> {
         let mut inner = slot.inner.lock();
+        if inner.classic()?.endpoint.lingers() {
+            hub.end_classic(slot, &mut inner);
+            return None;
+        }
         let endpoint = &mut inner.classic()?.endpoint;
-        let (number, bell) = (endpoint.open_poll(), endpoint.bell());
+        let (number, bell) = (endpoint.open_poll(given), endpoint.bell());
         hub.tell_locked(slot, &mut inner, |session, env| session.on_heard(env));
         drop(inner);
-        Some(Self { hub: Arc::clone(hub), slot: Arc::clone(slot), bell, number })
+        Some(Self { hub: Arc::clone(hub), slot: Arc::clone(slot), bell, number, given })
     }
 
     /// The answer, if there is one by now.
@@ -387,9 +465,9 @@ impl OpenPoll {
             return None;
         }
         endpoint.close_poll(self.hub.context.clock.unix_ms());
-        let events = self.hub.take_events(&self.slot, &mut inner);
+        let events = self.hub.take_events(&self.slot, &mut inner, self.given);
         self.hub.heed_deadlines(self.slot.id, &mut inner);
-        serde_json::to_string(&events).ok().map(Answer::Events)
+        Some(answer(&events))
     }
 
     /// Nobody waits for it any more.
@@ -398,10 +476,10 @@ impl OpenPoll {
         let Some(classic) = inner.classic().filter(|classic| classic.endpoint.is_open(self.number)) else {
             return;
         };
-        classic.endpoint.close_poll(self.hub.context.clock.unix_ms());
-        if is_broken_off && inner.session.activity() == Activity::Waiting {
-            self.hub.tell_locked(&self.slot, &mut inner, |session, _| session.on_quiet());
+        if is_broken_off {
+            return self.hub.quiet(&self.slot, &mut inner, true);
         }
+        classic.endpoint.close_poll(self.hub.context.clock.unix_ms());
         self.hub.heed_deadlines(self.slot.id, &mut inner);
     }
 }

@@ -1,10 +1,11 @@
 //! All sessions of this gateway, and the hands that carry out what their state machines decide.
 //!
-//! Lock order: the table of sessions before a session, a session before a relay's queue. No lock is held over an await, and
+//! Lock order: the table of sessions before a session that is in it, a session before a relay's queue. No lock is held over an await, and
 //! nothing that a session's effects do waits.
 
 mod classic_sessions;
 mod farewell;
+mod handed;
 mod news;
 mod recent;
 
@@ -30,10 +31,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{info_span, warn};
 
 pub use self::classic_sessions::Opening;
-use self::recent::RecentChats;
+use self::{handed::Handed, recent::RecentChats};
 use crate::{
     admission::Admission,
     classic::{self, SpyWaits},
+    close::Close,
     config::Public,
     homes::{Cause, Homes, Question},
     limits::SessionLimits,
@@ -88,6 +90,7 @@ pub struct Hub {
     /// Calls of classic clients that are being answered.
     calls: AtomicI64,
     spy_waits: Mutex<SpyWaits>,
+    handed: Mutex<Handed>,
     /// What classic sessions need besides.
     pub classic: classic::Services,
 }
@@ -123,6 +126,7 @@ impl Hub {
             online: AtomicI64::new(0),
             calls: AtomicI64::new(0),
             spy_waits: Mutex::default(),
+            handed: Mutex::default(),
             classic: classic::Services::new(&config.classic, context, &id),
             context: context.clone(),
             config,
@@ -234,7 +238,7 @@ impl Hub {
     fn connect(&self, inner: &mut Inner, outbox: &Arc<Outbox>, addresses: Vec<AddressHash>) {
         inner.addresses = addresses;
         match inner.client.replace(Client::Socket(Arc::clone(outbox))) {
-            Some(Client::Socket(before)) => before.close(crate::close::Close::Replaced),
+            Some(Client::Socket(before)) => before.close(Close::Replaced),
             Some(Client::Classic(_)) => debug_assert!(false, "a classic session has no token"),
             None => self.count_online(1),
         }
@@ -307,7 +311,11 @@ impl Hub {
     fn heed_deadlines(&self, id: SessionId, inner: &mut Inner) {
         let activity = inner.session.activity();
         let of_client = inner.classic().and_then(|classic| classic.endpoint.deadline_ms(activity));
-        if let Some(deadline) = inner.session.deadline_ms().into_iter().chain(of_client).min() {
+        let Some(deadline) = inner.session.deadline_ms().into_iter().chain(of_client).min() else { return };
+        // One that comes before is heeded anyway, and this one again after it.
+        let is_heeded = |at: u64| at > self.context.clock.unix_ms() && at <= deadline;
+        if !inner.heeded_ms.is_some_and(is_heeded) {
+            inner.heeded_ms = Some(deadline);
             self.deadlines.lock().insert((deadline, id));
         }
     }
@@ -328,9 +336,10 @@ impl Hub {
             Effect::Send(frame) => self.send(inner, frame),
             Effect::Welcome => self.welcome(inner),
             Effect::Ended { chat, by, reason, seat } => self.ended(inner, chat, by, reason, seat),
-            Effect::Close(close) => match &inner.client {
+            Effect::Close(close) => match &mut inner.client {
                 Some(Client::Socket(socket)) => socket.close(close),
-                Some(Client::Classic(_)) => self.stop_classic(slot.id, inner),
+                Some(Client::Classic(_)) if close == Close::Banned => self.stop_classic(slot.id, inner),
+                Some(Client::Classic(classic)) => classic.endpoint.fail(close.reason().into()),
                 None => {}
             },
             Effect::Enqueue(wanted) => self.tickets.enqueue(self, slot, inner.subject(), *wanted),

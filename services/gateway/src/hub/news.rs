@@ -147,6 +147,7 @@ impl Hub {
                 swept_admission = Instant::now();
                 self.admission.sweep();
                 self.classic.colleges.sweep();
+                self.handed.lock().forget();
             }
         }
     }

@@ -1,7 +1,10 @@
 //! What a session does for a classic client, which has no socket that tells whether it is there.
 
 use super::{Effect, Env, Session, State, Wanted};
-use crate::protocol::Find;
+use crate::protocol::{Find, Refusal};
+
+/// As if so many strangers had not shown up: the ticket of a client that comes and goes too often goes in after most of a second.
+const TOO_OFTEN: u32 = 6;
 
 impl Session {
     /// The client asked for a session, and for this if it may have it. Its protocol carries no consent: the client asks for that.
@@ -22,16 +25,24 @@ impl Session {
         self.stop_waiting()
     }
 
-    /// The client is heard of again: it waits as before, with its old place. If that is too often, it has to be heard of once more.
+    /// The client is heard of again: it waits as before, with its old place. If that is too often, its ticket goes in a little later.
     pub fn on_heard(&mut self, env: &Env<'_>) -> Vec<Effect> {
-        if self.suspended.is_none() || self.limits.find().is_err() {
-            return Vec::new();
-        }
         let Some(Wanted { find, since_unix_ms, told, .. }) = self.suspended.take().map(|wanted| *wanted)
         else {
             return Vec::new();
         };
-        vec![self.wait(find, since_unix_ms, told, 0, env)]
+        let no_shows = if self.limits.find().is_ok() { 0 } else { TOO_OFTEN };
+        vec![self.wait(find, since_unix_ms, told, no_shows, env)]
+    }
+
+    /// So much is about to be said, and counts for the rate at once: all of it, or nothing.
+    ///
+    /// # Errors
+    /// `slow_down`.
+    pub fn prepay(&mut self, messages: u32) -> Result<(), Refusal> {
+        self.limits.messages(messages)?;
+        self.prepaid = messages;
+        Ok(())
     }
 
     /// The client doesn't want to look for shared interests any longer: it meets anybody who doesn't either, and still best who shares one.

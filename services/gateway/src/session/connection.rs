@@ -112,6 +112,7 @@ impl Session {
 
     /// The session may no longer take part.
     pub fn on_ban(&mut self, env: &Env<'_>) -> Vec<Effect> {
+        self.suspended = None;
         let mut effects = if self.activity() == Activity::Chatting {
             let mut effects = self.leave_seat(Leave { banned: true });
             effects.extend(self.end(By::Moderation, None, 0, env));

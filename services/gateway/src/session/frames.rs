@@ -124,6 +124,7 @@ impl Session {
             Outgoing::Known => return Ok(vec![Effect::Send(ServerFrame::Ack { seq })]),
             Outgoing::First => effects.push(Effect::Relay(ToRelay::Confirmed(seq - 1))),
             Outgoing::Repeat if chatting.delivery.take_free_repeat() => {}
+            Outgoing::Repeat | Outgoing::New if self.prepaid > 0 => self.prepaid -= 1,
             Outgoing::Repeat | Outgoing::New => self.limits.message()?,
         }
         chatting.delivery.passed_on(seq);

@@ -186,6 +186,8 @@ pub struct Session {
     waited: Option<Waited>,
     /// What a classic client waits for that has not been heard of for a while.
     suspended: Option<Box<Wanted>>,
+    /// How much of what is about to be said has been counted for the rate.
+    prepaid: u32,
     state: State,
     past: Option<Past>,
 }
@@ -205,6 +207,8 @@ struct Waiting {
     place: Option<Place>,
     /// Where it lay before it was put in again.
     old_place: Option<Place>,
+    /// It was, or may have been, put in twice: the pool may have another entry of it when it is paired.
+    twice: bool,
     no_shows: u32,
     /// How long those who meet anybody have waited lately, where it is known.
     anybody_estimate_ms: Option<u64>,
@@ -280,6 +284,7 @@ impl Session {
             memory: Memory::default(),
             waited: None,
             suspended: None,
+            prepaid: 0,
             state: State::Idle,
             past: None,
         }

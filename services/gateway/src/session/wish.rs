@@ -56,6 +56,8 @@ pub struct Enqueued {
     pub estimate_ms: Option<u64>,
     /// The same for those who meet anybody.
     pub anybody_estimate_ms: Option<u64>,
+    /// An earlier try, which was not heard of, may have put it in as well.
+    pub twice: bool,
 }
 
 impl Session {
@@ -81,6 +83,7 @@ impl Session {
             wanted: wanted.clone(),
             place: None,
             old_place: None,
+            twice: false,
             no_shows,
             anybody_estimate_ms: None,
         };
@@ -92,14 +95,18 @@ impl Session {
     pub fn on_enqueued(&mut self, ticket: TicketId, outcome: Result<Enqueued, Refusal>) -> Vec<Effect> {
         let waiting = match &mut self.state {
             State::Waiting(waiting) if waiting.wanted.ticket == ticket => waiting,
-            // The pairing overtook this answer: what was put in is out already.
-            State::Attaching(attaching) if attaching.pairing.ticket == ticket => return Vec::new(),
-            State::Chatting(chatting) if chatting.pairing.ticket == ticket => return Vec::new(),
+            State::Attaching(attaching) if attaching.pairing.ticket == ticket => {
+                return overtaken(ticket, outcome);
+            }
+            State::Chatting(chatting) if chatting.pairing.ticket == ticket => {
+                return overtaken(ticket, outcome);
+            }
             _ => return take_back(ticket, outcome),
         };
         match outcome {
-            Ok(Enqueued { place, estimate_ms, anybody_estimate_ms }) => {
+            Ok(Enqueued { place, estimate_ms, anybody_estimate_ms, twice }) => {
                 waiting.place = Some(place);
+                waiting.twice |= twice;
                 waiting.anybody_estimate_ms = anybody_estimate_ms;
                 waiting.tell(estimate_ms)
             }
@@ -116,7 +123,11 @@ impl Session {
             State::Waiting(mut waiting) if waiting.wanted.ticket == pairing.ticket => {
                 // The news may overtake the answer that the ticket is in the pool.
                 let mut effects = waiting.tell(None);
-                let Waiting { wanted, no_shows, .. } = *waiting;
+                let Waiting { wanted, place, old_place, twice, no_shows, .. } = *waiting;
+                if twice {
+                    // Where the owner changed in between, the other entry is still there and would wait for nobody.
+                    effects.push(Effect::Forget(wanted.ticket, place.or(old_place)));
+                }
                 effects.push(Effect::Attach(Box::new(pairing.clone())));
                 let (home, asked_ms) = (Home::taking(env), env.now_ms);
                 self.state =
@@ -143,6 +154,7 @@ impl Session {
             {
                 // The old one may still be there, and is taken out with the new one.
                 waiting.old_place = waiting.place.take();
+                waiting.twice = true;
                 vec![Effect::Enqueue(Box::new(waiting.wanted.clone()))]
             }
             _ => Vec::new(),
@@ -240,6 +252,14 @@ fn pause_ms(no_shows: u32) -> u64 {
     match no_shows {
         0 | 1 => 0,
         more => 50_u64.saturating_mul(2_u64.saturating_pow(more - 2)).min(1_000),
+    }
+}
+
+/// The pairing was heard of before the answer that the pool has the ticket: what was put in is out already, if that was once.
+fn overtaken(ticket: TicketId, outcome: Result<Enqueued, Refusal>) -> Vec<Effect> {
+    match outcome {
+        Ok(enqueued) if enqueued.twice => take_back(ticket, Ok(enqueued)),
+        _ => Vec::new(),
     }
 }
 

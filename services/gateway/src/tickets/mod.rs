@@ -108,6 +108,7 @@ impl Tickets {
             slot: Arc::clone(slot),
             told,
             give_up: Instant::now() + after + BUDGET,
+            tried: false,
             message: message(hub, slot, subject, wanted),
         };
         if after.is_zero() {

@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) told: bool,
     /// When a wish that the client knows nothing of is given up.
     pub(super) give_up: Instant,
+    /// A call failed that may have put it in all the same.
+    pub(super) tried: bool,
     pub(super) message: Ticket,
 }
 

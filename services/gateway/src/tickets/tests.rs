@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use chassis::{Context, Random, Secret, grpc::Channel, id::AddressHash};
+use chassis::{
+    Context, Random, Secret,
+    grpc::Channel,
+    id::{AddressHash, TicketId},
+};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -27,11 +31,13 @@ use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use crate::{
+    classic::tests::pairing,
     config::tests::public,
     hub::Hub,
     metrics::Depth,
     outbox::Outbox,
     protocol::{ClientFrame, Hello},
+    session::Pairing,
     slot::Slot,
     watch::watch,
 };
@@ -313,6 +319,24 @@ async fn a_call_that_fails_is_tried_again_without_those_that_nobody_holds_any_mo
     assert!(calls[4..].len() >= 2 && calls.last().is_some_and(|last| last.len() == 1), "{:?}", stage.calls());
     assert_eq!(calls.last().map(|last| &last[0].id), Some(&first.id));
     leaves.hears_nothing();
+}
+
+#[tokio::test]
+async fn what_a_call_that_failed_may_have_put_in_is_taken_out_when_the_ticket_is_paired() {
+    let stage = Stage::new(&[put_in, away, put_in], MANY).await;
+    let mut tickets = Vec::new();
+    for client in stage.clients::<2>() {
+        client.find();
+        client.waits().await;
+        tickets.push(stage.matchmaker.0.calls.lock().last().expect("a call")[0].id.clone());
+    }
+    for (ticket, cancelled) in tickets.iter().zip([&tickets[..0], &tickets[1..]]) {
+        let ticket = TicketId::try_from(ticket).expect("an id");
+        stage.hub.assign(Pairing { ticket, ..pairing() });
+        stage.hub.tickets().settled().await;
+        let requests = stage.matchmaker.0.cancelled.lock().clone();
+        assert_eq!(requests.into_iter().map(|request| request.ticket).collect::<Vec<_>>(), cancelled);
+    }
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ impl Tickets {
         let mut results = results.into_iter();
         let (mut full, mut pause) = (Vec::new(), Duration::ZERO);
         for job in batch {
-            match outcome(results.next().unwrap_or_default(), &generation) {
+            match outcome(results.next().unwrap_or_default(), &generation, job.tried) {
                 // One that the client was told of is not given up while it is wanted.
                 Answer::Full(wait) if job.told => {
                     full.push(job);
@@ -99,13 +99,14 @@ impl Tickets {
     fn failed(&self, hub: &Arc<Hub>, batch: Vec<Job>, status: &Status, pause: Duration) {
         let (is_transient, next_try) = (grpc::is_transient(status), Instant::now() + pause);
         let is_full = status.code() == GrpcCode::ResourceExhausted;
-        let (again, lost): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| {
+        let (mut again, lost): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| {
             let in_time = is_transient && next_try < job.give_up;
             in_time || job.told && (is_transient || is_full)
         });
         if again.iter().any(|job| job.told) {
             self.warn_once(status.message());
         }
+        again.iter_mut().for_each(|job| job.tried = true);
         self.queue.put_back(again);
         if lost.is_empty() {
             return;
@@ -144,12 +145,12 @@ enum Answer {
     Final(Result<Enqueued, Refusal>),
 }
 
-fn outcome(result: EnqueueResult, generation: &str) -> Answer {
+fn outcome(result: EnqueueResult, generation: &str, twice: bool) -> Answer {
     let EnqueueResult { outcome, estimate_ms, anybody_estimate_ms } = result;
     match outcome {
         Some(Outcome::Place(TicketPlace { shard, entry })) => {
             let place = Place { shard, entry, generation: generation.to_owned() };
-            Answer::Final(Ok(Enqueued { place, estimate_ms, anybody_estimate_ms }))
+            Answer::Final(Ok(Enqueued { place, estimate_ms, anybody_estimate_ms, twice }))
         }
         Some(Outcome::Refusal(refusal)) => refused(&refusal),
         None => {

@@ -362,6 +362,29 @@ prop_state_machine! {
     fn i1_i2_i4_i5_hold_in_redis_whatever_happens(sequential STEPS => World<Server>);
 }
 
+/// The first answer after a loss may still name the generation before, so that the gateway puts in again what is there.
+#[test]
+fn who_was_put_in_twice_and_paired_leaves_nothing_behind_for_the_next_owner() {
+    let wish = Wished::Chat { interests: Vec::new(), patience: 0, only: false, college: None };
+    let find = |session| Transition::Find { session, wish: wish.clone() };
+    let mut world = World::<Server>::init_test(&());
+    let steps = [
+        Transition::LoseEverything,
+        find(0),
+        Transition::Acquire { replica: 0 },
+        find(8),
+        Transition::Read { replica: 0 },
+        Transition::Hear { gateway: 0 },
+        Transition::Commit { replica: 0, heard: true },
+    ];
+    for step in steps {
+        world = World::apply(world, &(), step);
+    }
+    assert!(world.put_in.values().any(|times| *times == 2), "somebody is in twice");
+    assert_eq!(world.chats.len(), 1, "they are paired");
+    World::teardown(world, ());
+}
+
 // === steps ===
 
 impl<S: Store> World<S> {
@@ -618,8 +641,8 @@ impl<S: Store> World<S> {
         pairs.len()
     }
 
-    /// As a true gateway does: it takes a seat only for a ticket that it holds waiting, and puts in again what a store that lost
-    /// everything has lost.
+    /// As a true gateway does: it takes a seat only for a ticket that it holds waiting, takes out what else there may be of that
+    /// ticket, and puts in again what a store that lost everything has lost.
     async fn hear(&mut self, gateway: u8) {
         let generation = self.store.pool().generation().await.expect("a generation");
         let (after, known) = &mut self.read[usize::from(gateway)];
@@ -659,6 +682,9 @@ impl<S: Store> World<S> {
             State::Seated { chat: current, .. } if *current == chat => return,
             _ => None,
         };
+        if holds.is_some() && self.put_in[&ticket] > 1 {
+            self.cancel(session).await;
+        }
         let known = self.chats.get_mut(&chat).expect("it was committed");
         let partner = known.tickets.iter().find(|other| **other != ticket);
         let partner = partner.and_then(|other| self.colleges.get(other));

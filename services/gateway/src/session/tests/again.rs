@@ -14,7 +14,8 @@ fn asked() -> (Stage, Wanted) {
     stage.relay(ended(EndedBy::Stranger, ""));
     stage.now_ms += 10_000;
     let wanted = stage.wants(AGAIN);
-    let estimates = Enqueued { place: place("1"), estimate_ms: Some(1), anybody_estimate_ms: Some(1) };
+    let estimates =
+        Enqueued { place: place("1"), estimate_ms: Some(1), anybody_estimate_ms: Some(1), twice: false };
     assert_eq!(stage.session.on_enqueued(wanted.ticket, Ok(estimates)), [waiting_frame()], "no estimate");
     (stage, wanted)
 }

@@ -113,7 +113,7 @@ impl Stage {
     }
 
     fn enqueued(&mut self, wanted: &Wanted, outcome: Result<Place, Refusal>) -> Vec<Effect> {
-        let enqueued = |place| Enqueued { place, estimate_ms: None, anybody_estimate_ms: None };
+        let enqueued = |place| Enqueued { place, estimate_ms: None, anybody_estimate_ms: None, twice: false };
         self.session.on_enqueued(wanted.ticket, outcome.map(enqueued))
     }
 

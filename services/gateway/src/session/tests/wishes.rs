@@ -204,7 +204,7 @@ fn waiting(interests: &[&str], patience_ms: u64, estimate_ms: Option<u64>, widen
 }
 
 fn estimated() -> Enqueued {
-    Enqueued { place: place("1"), estimate_ms: Some(8_000), anybody_estimate_ms: Some(3_000) }
+    Enqueued { place: place("1"), estimate_ms: Some(8_000), anybody_estimate_ms: Some(3_000), twice: false }
 }
 
 #[test]
@@ -289,6 +289,43 @@ fn what_the_pool_may_have_dropped_goes_in_again_under_the_same_ticket() {
     let effects = stage.session.on_forgotten();
     assert!(matches!(&effects[..], [Effect::Enqueue(again)] if again.ticket == wanted.ticket));
     assert_eq!(stage.session.on_forgotten(), [], "once");
+}
+
+#[test]
+fn what_else_the_pool_has_of_a_ticket_that_was_put_in_twice_is_taken_out_when_it_is_paired() {
+    let assigned = |stage: &mut Stage, wanted: &Wanted, place| {
+        let pairing = pairing(wanted, 7);
+        let effects = stage.assign(pairing.clone());
+        let forget = Effect::Forget(wanted.ticket, Some(place));
+        assert_eq!(effects[effects.len() - 2..], [forget, Effect::Attach(Box::new(pairing))]);
+    };
+    let (mut stage, wanted) = Stage::waiting();
+    stage.session.on_forgotten();
+    assigned(&mut stage, &wanted, place("1"));
+
+    let (mut stage, wanted) = Stage::waiting();
+    stage.session.on_generation(|_| true);
+    stage.enqueued(&wanted, Ok(place("2")));
+    assigned(&mut stage, &wanted, place("2"));
+
+    let mut stage = Stage::new();
+    let wanted = stage.find();
+    stage.session.on_enqueued(wanted.ticket, Ok(Enqueued { twice: true, ..estimated() }));
+    assigned(&mut stage, &wanted, place("1"));
+}
+
+#[test]
+fn an_answer_that_the_pairing_overtook_takes_out_only_what_was_put_in_twice() {
+    let twice = || Ok(Enqueued { twice: true, ..estimated() });
+    let mut stage = Stage::new();
+    let wanted = stage.find();
+    let forget = [Effect::Forget(wanted.ticket, Some(place("1")))];
+    stage.assign(pairing(&wanted, 7));
+    assert_eq!(stage.session.on_enqueued(wanted.ticket, Ok(estimated())), []);
+    assert_eq!(stage.session.on_enqueued(wanted.ticket, twice()), forget);
+    stage.relay(FromRelay::Started(Started {}));
+    assert_eq!(stage.session.on_enqueued(wanted.ticket, Ok(estimated())), []);
+    assert_eq!(stage.session.on_enqueued(wanted.ticket, twice()), forget);
 }
 
 #[test]

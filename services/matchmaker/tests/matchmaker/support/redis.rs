@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use super::until;
 
+/// How many ports are tried.
+const PORTS: usize = 10;
+
 /// Which program a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -72,8 +75,13 @@ impl RedisServer {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let mut server = Self::not_yet();
         (server.program, server.options) = (program, options);
-        server.restart().await;
-        server
+        for _ in 0..PORTS {
+            if server.launch().await {
+                return server;
+            }
+            [server.port] = free_ports();
+        }
+        panic!("it ended {PORTS} times: is there more than a taken port?");
     }
 
     /// Starts a sentinel.
@@ -93,6 +101,11 @@ impl RedisServer {
 
     /// Starts it where it was before, with what was saved; else empty.
     pub(crate) async fn restart(&mut self) {
+        assert!(self.launch().await, "it ended, because port {} is taken?", self.port);
+    }
+
+    /// Starts it and waits until it answers; false if it ended instead, because its port is taken.
+    async fn launch(&mut self) -> bool {
         assert!(self.child.is_none(), "it runs");
         let (port, directory) = (self.port, self.directory.path());
         let mut command = Command::new(self.program.path());
@@ -123,17 +136,21 @@ impl RedisServer {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|error| {
             panic!("cannot start {:?} ({error}): {}", self.program.path(), self.program.hint())
         });
+        let own = format!("process_id:{}\r\n", child.id());
         self.child = Some(child);
         until(Duration::from_secs(10), "the server answers", async || {
-            let child = self.child.as_mut().expect("it runs");
-            assert!(child.try_wait().expect("a child").is_none(), "it ended, because port {port} is taken?");
-            // Also that it wants a login.
-            match self.try_command(&["PING"]) {
-                Ok(_) => Some(()),
-                Err(error) => (error.code() == Some("NOAUTH")).then_some(()),
+            if self.child.as_mut().expect("it runs").try_wait().expect("a child").is_some() {
+                self.child = None;
+                return Some(false);
             }
+            // Another test's server may have the port. That it wants a login is an answer too.
+            let is_own = match self.try_command(&["INFO", "server"]) {
+                Ok(told) => redis::from_redis_value::<String>(told).expect("text").contains(&own),
+                Err(error) => error.code() == Some("NOAUTH"),
+            };
+            is_own.then_some(true)
         })
-        .await;
+        .await
     }
 
     /// Kills it. Everything in it that was not saved is lost.
@@ -244,4 +261,12 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let mut ports = std::iter::repeat_with(|| u16::try_from(port(next())).expect("below 20000")).filter(free);
     [(); N].map(|()| ports.next().expect("they have no end"))
+}
+
+#[tokio::test]
+async fn a_server_on_a_port_of_anothers_is_not_taken_for_that_one() {
+    let first = RedisServer::start().await;
+    let mut second = RedisServer::not_yet();
+    second.port = first.port;
+    assert!(!second.launch().await);
 }
