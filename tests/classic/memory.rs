@@ -34,6 +34,7 @@ async fn an_idle_session_with_its_poll_parked_costs_at_most_8_kib() {
         memory.push(cluster.gateways[0].memory());
     }
     let each = memory[1].saturating_sub(memory[0]) / u64::from(SESSIONS[1]);
+    println!("{each} bytes each");
     assert!(each > 0 && each <= MOST, "{each} bytes each: {memory:?}");
     // They are all still there.
     for (mut poll, id) in idle.into_iter().step_by(500) {
