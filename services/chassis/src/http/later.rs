@@ -13,8 +13,8 @@ use std::{
 };
 
 use axum::response::{IntoResponse as _, Response};
-use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Version, header};
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
@@ -52,7 +52,7 @@ pub(super) struct Parking {
 /// A request that is answered later.
 pub(super) struct Parked {
     answer: Answer,
-    headers: HeaderMap,
+    headers: Box<[(HeaderName, HeaderValue)]>,
     stand_in: &'static [u8],
 }
 
@@ -82,18 +82,15 @@ impl Parked {
     pub(super) fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
         let later = response.extensions_mut().remove::<Later>();
         let Some(answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
-        let mut headers = std::mem::take(response.headers_mut());
-        // It is that of the empty part.
-        headers.remove(header::CONTENT_LENGTH);
+        // Its length is that of the empty part.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Ok(Self { answer, headers, stand_in })
     }
 
     /// Waits for the answer, and gives the connection back with what stands for the request. Nothing, if the client hangs up.
-    pub(super) async fn wait(self, io: Replayed, unread: &[u8]) -> Option<(Replayed, Response)> {
+    pub(super) async fn wait(self, mut stream: Stream, mut ahead: Vec<u8>) -> Option<(Replayed, Response)> {
         let Self { mut answer, headers, stand_in } = self;
-        let (mut stream, before) = io.into_parts();
-        let mut ahead = BytesMut::from(unread);
-        ahead.extend_from_slice(&before);
         let mut response = loop {
             tokio::select! {
                 // Who has hung up by now gets no answer.
@@ -102,13 +99,15 @@ impl Parked {
                 response = &mut answer => break response,
             }
         };
-        response.headers_mut().extend(headers);
+        for (name, value) in headers {
+            response.headers_mut().insert(name, value);
+        }
         Some((Replayed { before: [stand_in, &ahead].concat().into(), stream }, response))
     }
 }
 
 /// Reads some more. Nothing, if there won't be more, or there is too much.
-async fn read_ahead(stream: &mut Stream, ahead: &mut BytesMut) -> Option<()> {
+async fn read_ahead(stream: &mut Stream, ahead: &mut Vec<u8>) -> Option<()> {
     let mut some = [0; 64];
     let count = stream.read(&mut some).await.ok().filter(|count| *count > 0)?;
     ahead.extend_from_slice(&some[..count]);

@@ -98,13 +98,18 @@ async fn serve_requests(context: &Context, stream: Stream, peer: SocketAddr, rou
             () = serve_with_hyper(context, &mut connection, over, is_late) => return,
             parked = parking.parked() => parked,
         };
-        let Some(Parts { io, read_buf, .. }) = connection.into_parts() else { return };
-        let Some((back, response)) = parked.wait(io.into_inner(), &read_buf).await else {
-            return;
-        };
+        let Some((bare, ahead)) = taken_apart(*connection) else { return };
+        let Some((back, response)) = parked.wait(bare, ahead).await else { return };
         is_late |= context.drain.is_draining() || Instant::now() >= over;
         (stream, answer) = (back, Some(response));
     }
+}
+
+/// The bare connection and what was read of the next request, without hyper's buffers.
+fn taken_apart(connection: Connection) -> Option<(Stream, Vec<u8>)> {
+    let Parts { io, read_buf, .. } = connection.into_parts()?;
+    let (stream, before) = io.into_inner().into_parts();
+    Some((stream, [read_buf, before].concat()))
 }
 
 type Connection = UpgradeableConnection<TokioIo<Replayed>, Answers>;
