@@ -8,7 +8,7 @@ use serde_json::json;
 use stroll_tests::{
     browser::Browser,
     cluster::Single,
-    eventually, http,
+    eventually,
     stranger::Stranger,
     tabs::{CHATTING, WAITING, agree_and_start, another_tab, say, start_looking, switch, two_tabs},
 };
@@ -310,7 +310,7 @@ async fn who_was_blocked_is_not_met_again() {
     browser.reads("#ended-text", "Your stranger has left.").await;
     browser.click("#stop[data-label=New]").await;
     // Both look for somebody who likes what both of them like, and find each other not even so.
-    waiting_in_the_pool(&stroll, 2).await;
+    stroll.waiting(2).await;
     let mut met = Vec::new();
     for name in ["third", "fourth"] {
         let mut other = Stranger::arrive(stroll.gateway).await;
@@ -329,20 +329,6 @@ async fn who_was_blocked_is_not_met_again() {
     assert_eq!(heard, ["fourth", "third"]);
 }
 
-/// Waits until so many tickets wait.
-async fn waiting_in_the_pool(stroll: &Single, tickets: u32) {
-    let admin = stroll.process.address("admin").await;
-    eventually("tickets in the pool", || async {
-        let metrics = http::get(admin, "/metrics", &[]).await.ok()?.body;
-        let of_pool = |line: &&str| line.starts_with("stroll_matchmaker_waiting{");
-        let waiting: Vec<_> =
-            metrics.lines().filter(of_pool).filter_map(|line| line.rsplit(' ').next()).collect();
-        let sum: u32 = waiting.iter().filter_map(|count| count.parse::<u32>().ok()).sum();
-        (sum == tickets).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn two_meet_again_once_both_ask() {
     let stroll = Single::start(&[]).await;
@@ -358,11 +344,11 @@ async fn two_meet_again_once_both_ask() {
     browser.check_both_schemes("asking to meet again").await;
     browser.click("#stop[data-label=Stop]").await;
     browser.see("[data-view=chat][data-state=ended]").await;
-    waiting_in_the_pool(&stroll, 0).await;
+    stroll.waiting(0).await;
     switch(&browser, &first).await;
     browser.click("#again").await;
     browser.see("[data-view=chat][data-state=asking]").await;
-    waiting_in_the_pool(&stroll, 1).await;
+    stroll.waiting(1).await;
     // Then both ask.
     switch(&browser, &second).await;
     browser.see("[data-view=chat][data-state=ended]").await;
@@ -400,7 +386,7 @@ async fn who_waits_only_for_shared_interests_meets_nobody_else() {
     browser.click("#only-interests").await;
     start_looking(&browser, &[]).await;
     browser.reads("#waiting-note", "somebody who likes Astronomy, however long it takes").await;
-    waiting_in_the_pool(&stroll, 1).await;
+    stroll.waiting(1).await;
     let mut others = Vec::new();
     for _ in 0..2 {
         let mut other = Stranger::arrive(stroll.gateway).await;

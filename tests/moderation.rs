@@ -1,29 +1,17 @@
 //! Reports, verdicts and bans, through all tiers.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
-use chassis::{
-    Context, Random, Secret,
-    grpc::{Channel, Targets},
-};
 use serde_json::json;
-use stroll_proto::v1::{
-    CreateBanRequest, LiftBanRequest, create_ban_request::Target,
-    moderation_service_client::ModerationServiceClient,
-};
+use stroll_proto::v1::LiftBanRequest;
 use stroll_tests::{
     PATIENCE,
     cluster::{Cluster, Tier, urls},
     eventually,
+    operator::{ban, operator},
     stranger::{Stranger, meet},
 };
-
-async fn operator(moderation: &str) -> ModerationServiceClient<Channel> {
-    let targets: Targets = moderation.parse().expect("a URL");
-    let context = Context::new(Secret::ephemeral(&Random::from_os()), Duration::ZERO);
-    ModerationServiceClient::new(Channel::new(&context, targets))
-}
 
 /// Meets, and reports the first. Returns them and the case.
 async fn report(gateways: [SocketAddr; 2]) -> ([Stranger; 2], String) {
@@ -49,10 +37,8 @@ async fn i6_a_report_survives_its_service_and_a_ban_by_its_case_ends_chats_and_r
     one.is_heard().await;
     cluster.start_again(Tier::Moderation, 0);
     cluster.moderation[0].ready().await;
-    let mut operator = operator(&urls(&cluster.moderation[..1]).await).await;
-    let request =
-        CreateBanRequest { target: Some(Target::Case(case)), duration_s: 3_600, reason: "harassment".into() };
-    let bans = operator.create_ban(request).await.expect("banned").into_inner().bans;
+    let moderation = urls(&cluster.moderation[..1]).await;
+    let bans = ban(&moderation, &case, "harassment").await;
     assert_eq!(one.expect("ended").await["by"], "moderation");
     one.refused("banned").await;
     assert_eq!(one.closed().await, Some(4501));
@@ -69,7 +55,7 @@ async fn i6_a_report_survives_its_service_and_a_ban_by_its_case_ends_chats_and_r
         assert_eq!(refused.closed().await, Some(4501));
     }
     for ban in bans {
-        operator.lift_ban(LiftBanRequest { id: ban.id }).await.expect("lifted");
+        operator(&moderation).lift_ban(LiftBanRequest { id: ban.id }).await.expect("lifted");
     }
     let welcome = || async {
         let mut stranger = Stranger::connect(gateways[0], &[]).await.ok()?;

@@ -2,9 +2,11 @@
 
 use std::{fmt, net::SocketAddr};
 
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use crate::{
+    eventually,
     ports::free_address,
     process::{Process, Signal},
     proxy::Proxy,
@@ -30,15 +32,36 @@ impl Single {
     /// # Panics
     /// If it doesn't start.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[]).await
+    }
+
+    /// The same, with an environment.
+    pub async fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_at("127.0.0.1:0", arguments, environment).await
+    }
+
+    /// The same, at an address.
+    ///
+    /// # Panics
+    /// If it doesn't start.
+    pub async fn start_at(listen: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let database = format!("sqlite:{}/stroll.db", folder.path().display());
-        let mut all =
-            vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--database-url", &database];
+        let mut all = vec!["--listen", listen, "--admin-listen", "127.0.0.1:0", "--database-url", &database];
         all.extend(arguments);
-        let process = Process::start("stroll", &all, &[]);
+        let process = Process::start("stroll", &all, environment);
         process.ready().await;
         let gateway = process.address("public").await;
         Self { process, gateway, _folder: folder }
+    }
+
+    /// Waits until so many tickets are in the pool.
+    pub async fn waiting(&self, tickets: u32) {
+        let in_pool = || async {
+            let waiting = self.process.metric("stroll_matchmaker_waiting{").await;
+            ((waiting - f64::from(tickets)).abs() < 0.5).then_some(())
+        };
+        eventually(&format!("{tickets} tickets in the pool"), in_pool).await;
     }
 }
 
@@ -247,6 +270,22 @@ impl Cluster {
         }
     }
 
+    /// What moderation froze of the chat of a case, as JSON.
+    ///
+    /// # Panics
+    /// If there is no such case.
+    pub async fn evidence(&self, case: &str) -> serde_json::Value {
+        let options =
+            SqliteConnectOptions::new().filename(self.folder.path().join("stroll.db")).read_only(true);
+        let mut database = options.connect().await.expect("moderation's store");
+        let evidence: String = sqlx::query_scalar("SELECT evidence FROM cases WHERE number = ?")
+            .bind(case)
+            .fetch_one(&mut database)
+            .await
+            .expect("the case");
+        serde_json::from_str(&evidence).expect("JSON")
+    }
+
     /// Where gateways listen.
     pub async fn addresses(&self) -> [SocketAddr; 2] {
         [self.gateways[0].address("public").await, self.gateways[1].address("public").await]
@@ -319,8 +358,12 @@ impl Cluster {
         });
         let secret = self.settings.relay_secret.filter(|_| tier == Tier::Relay).unwrap_or(SECRET);
         arguments.extend(["--secret", secret]);
-        let environment: Vec<_> =
+        let mut environment: Vec<_> =
             self.settings.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        if tier == Tier::Gateway {
+            // Where gateways reach each other.
+            environment.push(("STROLL_PEER_LISTEN", "127.0.0.1:0"));
+        }
         Process::start(&format!("stroll-{tier}"), &arguments, &environment)
     }
 }

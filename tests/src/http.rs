@@ -41,7 +41,8 @@ pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> a
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| anyhow::anyhow!("not an HTTP answer"))
 }
 
-fn parse(answer: &str) -> Option<Answer> {
+/// An answer from its head and body.
+pub(crate) fn parse(answer: &str) -> Option<Answer> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;

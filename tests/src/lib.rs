@@ -11,9 +11,12 @@
 pub mod balancer;
 pub mod browser;
 pub mod chaos;
+pub mod classic;
 pub mod cluster;
 pub mod continuity;
 pub mod http;
+pub mod mailbox;
+pub mod operator;
 pub mod percentile;
 pub mod ports;
 pub mod process;
@@ -24,6 +27,8 @@ pub mod report;
 pub mod stranger;
 pub mod tabs;
 pub mod talker;
+pub mod verifier;
+pub mod world;
 
 use std::{future::Future, time::Duration};
 

@@ -1,6 +1,6 @@
 //! A scripted stranger: a client of `stroll.v1` that says what a test tells it to.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -139,7 +139,15 @@ impl Stranger {
     /// # Panics
     /// If none comes.
     pub async fn next(&mut self) -> Value {
-        match self.next_or_close().await {
+        self.next_within(PATIENCE).await
+    }
+
+    /// The next frame, which may take so long.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn next_within(&mut self, time: Duration) -> Value {
+        match self.next_or_close_within(time).await {
             Ok(frame) => frame,
             Err(close) => panic!("closed: {close:?}"),
         }
@@ -153,9 +161,13 @@ impl Stranger {
     /// # Panics
     /// If nothing comes.
     pub async fn next_or_close(&mut self) -> Result<Value, Option<u16>> {
+        self.next_or_close_within(PATIENCE).await
+    }
+
+    async fn next_or_close_within(&mut self, time: Duration) -> Result<Value, Option<u16>> {
         loop {
             let received =
-                tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("something from the gateway");
+                tokio::time::timeout(time, self.socket.next()).await.expect("something from the gateway");
             match received {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => return Err(Some(code.into())),
