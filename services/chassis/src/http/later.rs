@@ -75,17 +75,13 @@ impl Parking {
 }
 
 impl Parked {
-    /// What was asked for is answered later, if the response says so.
-    ///
-    /// # Errors
-    /// The response, if it is one already.
-    pub(super) fn of(mut response: Response, stand_in: &'static [u8]) -> Result<Self, Response> {
-        let later = response.extensions_mut().remove::<Later>();
-        let Some(answer) = later.and_then(|later| later.0.lock().take()) else { return Err(response) };
+    /// What is answered later, if the response says so.
+    pub(super) fn of(response: &mut Response, stand_in: &'static [u8]) -> Option<Self> {
+        let answer = response.extensions_mut().remove::<Later>()?.0.lock().take()?;
         // Its length is that of the empty part.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Ok(Self { answer, headers, stand_in })
+        Some(Self { answer, headers, stand_in })
     }
 
     /// Waits for the answer, and gives the connection back with what stands for the request. Nothing, if the client hangs up.

@@ -155,14 +155,11 @@ impl Service<Request<Incoming>> for Answers {
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let (router, parking) = (self.router.clone(), Arc::clone(&self.parking));
         Box::pin(async move {
-            let response = router.oneshot(request).await?;
-            match Parked::of(response, stand_in) {
-                Ok(parked) => {
-                    parking.park(parked);
-                    std::future::pending().await
-                }
-                Err(response) => Ok(response),
-            }
+            let mut response = router.oneshot(request).await?;
+            let Some(parked) = Parked::of(&mut response, stand_in) else { return Ok(response) };
+            drop(response);
+            parking.park(parked);
+            std::future::pending().await
         })
     }
 }
