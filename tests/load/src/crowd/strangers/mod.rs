@@ -154,7 +154,8 @@ impl Strangers {
 
     /// Whoever is free has the wishes that wait.
     fn grant_wishes(&mut self, tools: &mut Tools) {
-        while let (Some(due), Some(place)) = (self.backlog.front().copied(), self.free.pop_front()) {
+        while let Some(due) = self.backlog.front().copied() {
+            let Some(place) = self.free.pop_front() else { return };
             if self.all[place].state == State::Idle {
                 self.backlog.pop_front();
                 self.find(place, due, tools);
