@@ -116,6 +116,10 @@ pub fn play(
         }
         anyhow::Ok((stats, observed))
     })?;
+    if observed.strangers == 0 {
+        let refused: Vec<_> = stats.refused.iter().map(|(code, count)| format!("{code} {count}")).collect();
+        anyhow::bail!("nobody is at {gateways:?}; refusals: {}", refused.join(", "));
+    }
     let mut observed = observed;
     thread::sleep(scenario.settle);
     observed.after = watch.usage();
@@ -144,6 +148,10 @@ impl Director<'_> {
         if !self.until(planned.unwrap_or(LATE) + LATE, |tally| scenario.is_complete(tally)) {
             let Tally { present, chatting, .. } = self.stage.tally();
             let all = plan.strangers;
+            if present == 0 {
+                self.begin("over", Phase::Over);
+                return observed;
+            }
             observed
                 .problems
                 .push(format!("of {all} strangers {present} were there and {chatting} in a chat"));
@@ -174,7 +182,10 @@ impl Director<'_> {
     }
 
     fn steady(&mut self, duration: Duration, observed: &mut Observed) {
-        let from = self.stage.clock.now() + AHEAD;
+        // Messages tell when they were due in whole microseconds.
+        let from = Duration::from_millis(
+            u64::try_from((self.stage.clock.now() + AHEAD).as_millis()).unwrap_or(u64::MAX),
+        );
         let until = from + duration;
         self.begin("steady", Phase::Steady { from, until });
         let me = std::process::id();

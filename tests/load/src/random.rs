@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// A number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,7 +24,7 @@ impl Random {
 
     /// A number from 0 to 1.
     pub fn fraction(&mut self) -> f64 {
-        let high = u32::try_from(self.next() >> 32).unwrap_or_default();
+        let high = u32::try_from(self.number() >> 32).unwrap_or_default();
         f64::from(high) / f64::from(u32::MAX)
     }
 

@@ -19,9 +19,8 @@ impl FromStr for Watched {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, pid) = text.split_once('=').unwrap_or(("", text));
         let pid = pid.parse().map_err(|_| format!("expected `PID` or `name=PID`, got `{text}`"))?;
-        let name = if name.is_empty() { name_of(pid) } else { Some(name.to_owned()) };
-        let name = name.ok_or_else(|| format!("there is no process {pid}"))?;
-        Ok(Self { name, pid })
+        let own = name_of(pid).ok_or_else(|| format!("there is no process {pid}"))?;
+        Ok(Self { name: if name.is_empty() { own } else { name.to_owned() }, pid })
     }
 }
 

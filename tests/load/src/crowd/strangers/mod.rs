@@ -227,7 +227,7 @@ impl Strangers {
                 }
                 State::Idle | State::Waiting => self.close(place, tools),
                 State::Connecting | State::Upgrading | State::Greeting | State::Resuming => {
-                    self.vanish(place)
+                    self.vanish(place);
                 }
                 State::Out | State::Chatting | State::Leaving | State::Closing => {}
             }

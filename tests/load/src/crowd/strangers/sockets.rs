@@ -255,7 +255,7 @@ impl Strangers {
     fn send_frame(&mut self, place: usize, kind: ws::Kind, payload: &[u8], tools: &mut Tools) {
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
-        let [mask @ .., _, _, _, _] = self.random.next().to_le_bytes();
+        let [mask @ .., _, _, _, _] = self.random.number().to_le_bytes();
         ws::write(kind, mask, payload, &mut frame);
         self.write(place, &frame, tools);
         self.frame = frame;
