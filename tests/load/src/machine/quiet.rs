@@ -196,7 +196,8 @@ mod tests {
             [(30, "cc1"), (40, "make"), (0, "processes that came and went"), (0, "the hypervisor")];
         assert_eq!(names, expected);
         let ticks = [50, 30, 7, 3].map(|ticks| procfs::ticks(ticks).as_secs_f64());
-        assert!((foreign.percent - ticks.iter().sum::<f64>() * 10.0).abs() < 1e-9, "{foreign:?}");
+        let expected: f64 = ticks.iter().map(|seconds| seconds * 10.0).sum();
+        assert!((foreign.percent - expected).abs() < 1e-9, "{foreign:?}");
     }
 
     #[test]
