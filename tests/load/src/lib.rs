@@ -1,6 +1,6 @@
 //! `stroll-load`: plays many strangers against gateways, and tells how fast the cluster was and what it cost.
 //!
-//! [`play`] directs workers, each of which is a thread that plays a [`crowd`] with non-blocking sockets ([`net`]) and the wire formats of
+//! [`mod@play`] directs workers, each of which is a thread that plays a [`crowd`] with non-blocking sockets ([`net`]) and the wire formats of
 //! [`wire`]. [`schedule`] says what is due when, [`delivery`] whether messages arrive once and in order, [`stats`] holds what was seen,
 //! and [`machine`] looks at processes. [`outcome`] is what a play came to, [`highest`] how one looks for the highest rate,
 //! [`report`] what a run tells. [`pipe`] is the baseline.
