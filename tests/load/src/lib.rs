@@ -168,7 +168,9 @@ fn measure(
 
 /// Whether others used too much of the CPU.
 fn judge(report: &mut Report, foreign: Foreign, common: &Common) {
-    if foreign.percent > common.quiet {
+    report.valid = foreign.percent <= common.quiet;
+    report.refusal = None;
+    if !report.valid {
         let who: Vec<_> = foreign
             .offenders
             .iter()
@@ -177,7 +179,6 @@ fn judge(report: &mut Report, foreign: Foreign, common: &Common) {
                 pid => format!("{} (process {pid}) {:.1} s", offender.name, offender.seconds),
             })
             .collect();
-        report.valid = false;
         report.refusal = Some(format!(
             "others used {:.0} % of a core over {:.0} s, which is more than {} %: {}. A process that belongs to the cluster is named with --watch",
             foreign.percent,
