@@ -105,6 +105,10 @@ pub struct Pairs {
     /// Messages a second, of all together. A gateway allows each session 10 (`STROLL_MESSAGES_PER_SESSION`)
     #[arg(long, value_name = "RATE", default_value = "6000")]
     pub rate: f64,
+    /// Plays again and again to find the highest rate, from --rate on, at which p99 is not above this, at least 98 % of the messages come
+    /// in time, and none is lost. With --baseline, also that of the bare server
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub highest: Option<Duration>,
     /// Bytes of a message's text, at least 80
     #[arg(long, value_name = "BYTES", default_value = "100")]
     pub size: usize,

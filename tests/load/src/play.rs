@@ -40,6 +40,8 @@ pub struct Scenario {
     pub duration: Duration,
     /// How long to wait for all to be back, if their sockets are dropped.
     pub storm: Option<Duration>,
+    /// The p99 of messages up to which the highest rate is looked for, if it is.
+    pub highest: Option<Duration>,
     /// How long to wait before memory is looked at.
     pub settle: Duration,
     /// How many threads play it.
@@ -204,7 +206,9 @@ impl Director<'_> {
         observed.dropped = Some(dropped);
         let at = self.stage.clock.now() + AHEAD;
         self.begin("storm", Phase::Storm { at });
-        self.until(2 * AHEAD, |_| false);
+        // It takes a while to close thousands of sockets.
+        let workers = u64::from(self.scenario.threads);
+        self.until(LATE, |tally| tally.storms == workers);
         if !self.until(patience, |tally| tally.away == 0) {
             let away = self.stage.tally().away;
             observed.problems.push(format!("{away} of {dropped} were not back in time"));

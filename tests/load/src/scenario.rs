@@ -18,6 +18,7 @@ pub fn of(cli: &Cli) -> Option<Scenario> {
         is_classic: false,
         duration,
         storm: None,
+        highest: None,
         settle: common.settle,
         threads: common.threads,
     };
@@ -36,7 +37,7 @@ pub fn of(cli: &Cli) -> Option<Scenario> {
         cli::Scenario::Pairs(pairs) => {
             let act = Act::Talk { rate: pairs.rate, stay: pairs.stay, pause: pairs.pause };
             let plan = Plan { size: pairs.size, ..plan(2 * pairs.pairs, pairs.arrivals, act) };
-            scenario("pairs", plan, pairs.duration)
+            Scenario { highest: pairs.highest, ..scenario("pairs", plan, pairs.duration) }
         }
         cli::Scenario::Match(matching) => {
             let act = Act::Match { rate: matching.rate };

@@ -207,6 +207,16 @@ impl Stats {
         &self.latencies[what as usize]
     }
 
+    /// A steady state begins: what an earlier one brought is for nothing.
+    pub fn begin_steady(&mut self) {
+        for count in [Count::SeatsSteady, Count::SentSteady, Count::ReceivedSteady] {
+            self.counts[count as usize] = 0;
+        }
+        for latency in [Latency::Message, Latency::Pair, Latency::Lag] {
+            self.latencies[latency as usize].reset();
+        }
+    }
+
     /// A refusal.
     pub fn refuse(&mut self, code: &str) {
         *self.refused.entry(code.to_owned()).or_default() += 1;

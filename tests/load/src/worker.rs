@@ -64,19 +64,34 @@ pub struct Tally {
     pub seats: u64,
     /// Refusals of all kinds.
     pub refused: u64,
+    /// How often all sockets were dropped, by each worker.
+    pub storms: u64,
 }
 
-const FIELDS: usize = 10;
+const FIELDS: usize = 11;
 
 impl Tally {
     fn to_array(self) -> [u64; FIELDS] {
-        let Self { present, chatting, waiting, away, open, unsettled, sent, received, seats, refused } = self;
-        [present, chatting, waiting, away, open, unsettled, sent, received, seats, refused]
+        let Self {
+            present,
+            chatting,
+            waiting,
+            away,
+            open,
+            unsettled,
+            sent,
+            received,
+            seats,
+            refused,
+            storms,
+        } = self;
+        [present, chatting, waiting, away, open, unsettled, sent, received, seats, refused, storms]
     }
 
     fn from_array(array: [u64; FIELDS]) -> Self {
-        let [present, chatting, waiting, away, open, unsettled, sent, received, seats, refused] = array;
-        Self { present, chatting, waiting, away, open, unsettled, sent, received, seats, refused }
+        let [present, chatting, waiting, away, open, unsettled, sent, received, seats, refused, storms] =
+            array;
+        Self { present, chatting, waiting, away, open, unsettled, sent, received, seats, refused, storms }
     }
 }
 

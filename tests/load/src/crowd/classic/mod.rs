@@ -196,7 +196,10 @@ impl Crowd for Classics {
         self.phase = phase;
         match phase {
             Phase::Arrive => self.arrivals = self.part.arrivals(tools.clock.now(), &self.plan),
-            Phase::Steady { from, until } => self.begin_steady(from, until),
+            Phase::Steady { from, until } => {
+                tools.stats.begin_steady();
+                self.begin_steady(from, until);
+            }
             Phase::Storm { .. } | Phase::Drain | Phase::Over => {}
             Phase::Leave => {
                 (self.arrivals, self.turns) = (Share::none(), Share::none());

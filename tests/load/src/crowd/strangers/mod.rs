@@ -240,7 +240,10 @@ impl Crowd for Strangers {
         self.phase = phase;
         match phase {
             Phase::Arrive => self.arrivals = self.part.arrivals(tools.clock.now(), &self.plan),
-            Phase::Steady { from, until } => self.begin_steady(from, until),
+            Phase::Steady { from, until } => {
+                tools.stats.begin_steady();
+                self.begin_steady(from, until);
+            }
             Phase::Storm { at } => {
                 self.turns = Share::none();
                 self.storm = at;

@@ -72,6 +72,7 @@ impl Strangers {
 
     /// All sockets are dropped at once, and come back.
     pub(super) fn drop_all(&mut self, at: Duration) {
+        self.tally.storms += 1;
         for place in 0..self.all.len() {
             if !self.all[place].state.is_present() {
                 continue;
