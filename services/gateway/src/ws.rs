@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Buffers of a socket, in bytes. The defaults would cost 131 KB for each.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 512;
 const WRITE_BUFFER: usize = 4 * 1024;
 /// What tungstenite reads of a frame before it gives up. Above the protocol's bound, so that a client that is a little over it is
 /// told so properly.
@@ -43,6 +43,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two pings, and how long a silent socket is kept.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const SILENCE: Duration = Duration::from_secs(60);
+/// Sockets are pinged at whole multiples of this by the clock, in milliseconds: many with one wake-up of the process.
+const PING_GRID_MS: u64 = 100;
 /// How long a session may do nothing at all: neither wait, nor chat, nor say anything.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long one write may wait for a client that doesn't read.
@@ -107,9 +109,9 @@ fn origin_is_good(headers: &HeaderMap, allowed: &[Origin]) -> bool {
 /// One socket's life.
 async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, permit: Permit) {
     let outbox = Arc::new(Outbox::new(hub.metrics.to_clients.clone()));
-    let now = Instant::now();
+    let (now, clock) = (Instant::now(), hub.context.clock);
     let mut connection = Connection {
-        bad_frames: BadFrames::new(hub.context.clock),
+        bad_frames: BadFrames::new(clock),
         frame_limit: FrameLimit::new(&hub.config.limits),
         hub,
         socket,
@@ -118,7 +120,7 @@ async fn serve(hub: Arc<Hub>, socket: WebSocket, addresses: Vec<AddressHash>, pe
         presence: None,
         last_heard: now,
         last_frame: now,
-        next_ping: now + PING_INTERVAL,
+        next_ping: after_interval(now, clock.unix_ms()),
         next_look: now + HELLO_TIMEOUT,
         farewell: None,
         broken: false,
@@ -176,12 +178,18 @@ impl Connection {
     async fn live(&mut self) -> Close {
         let soft = self.hub.context.drain.soft();
         tokio::pin!(soft);
+        let outbox = Arc::clone(&self.outbox);
+        // One timer for the socket's life: it is set anew only when the next look has another time, not with each frame.
+        let look = tokio::time::sleep_until(self.next_look);
+        tokio::pin!(look);
         loop {
-            let outbox = Arc::clone(&self.outbox);
+            if look.deadline() != self.next_look {
+                look.as_mut().reset(self.next_look);
+            }
             let ended = tokio::select! {
                 received = self.socket.recv() => self.received(received),
                 () = outbox.changed() => self.flush().await,
-                () = tokio::time::sleep_until(self.next_look) => self.look().await,
+                () = &mut look => self.look().await,
                 () = &mut soft, if self.farewell.is_none() => self.begin_drain(),
             };
             if let Some(close) = ended {
@@ -324,7 +332,7 @@ impl Connection {
     }
 
     async fn ping(&mut self, now: Instant) -> Option<Close> {
-        self.next_ping = now + PING_INTERVAL;
+        self.next_ping = after_interval(now, self.hub.context.clock.unix_ms());
         let ping = self.socket.send(Message::Ping(axum::body::Bytes::new()));
         match tokio::time::timeout(WRITE_TIMEOUT, ping).await {
             Ok(Ok(())) => None,
@@ -378,6 +386,11 @@ impl Connection {
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
     }
+}
+
+/// When the next ping is due: the interval after `now`, which is `unix_ms`, or up to [`PING_GRID_MS`] before.
+fn after_interval(now: Instant, unix_ms: u64) -> Instant {
+    now + PING_INTERVAL - Duration::from_millis(unix_ms % PING_GRID_MS)
 }
 
 /// What an error of the protocol means.
