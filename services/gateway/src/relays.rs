@@ -281,6 +281,8 @@ impl Link {
                 return Some(batch);
             }
             self.wake.notified().await;
+            // What is ready to run goes first, and what it has to say goes out in the same request.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -11,7 +11,7 @@ use stroll_proto::v1::{
 };
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -23,6 +23,9 @@ use crate::{hub::Hub, inspector::Connected};
 const BATCH: usize = 256;
 /// Batches that wait in the stream itself.
 const AHEAD: usize = 2;
+/// How long texts are gathered for the next batch, unless that is full before. A verdict comes later by as much at most; each batch
+/// costs both sides as much as some twenty texts.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long opening the stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shortest and longest pause between attempts.
@@ -72,11 +75,16 @@ async fn carry(
     requests: Sender<InspectRequest>,
     mut verdicts: Streaming<InspectResponse>,
 ) -> Status {
+    let mut next = Instant::now();
     loop {
         tokio::select! {
-            _ = texts.recv_many(batch, BATCH), if batch.is_empty() => {}
+            () = gather(texts, batch, next), if batch.is_empty() => {}
             permit = requests.reserve(), if !batch.is_empty() => match permit {
-                Ok(permit) => permit.send(InspectRequest { said: std::mem::take(batch) }),
+                Ok(permit) => {
+                    let pause = if batch.len() < BATCH { GATHER } else { Duration::ZERO };
+                    next = Instant::now() + pause;
+                    permit.send(InspectRequest { said: std::mem::take(batch) });
+                }
                 Err(_) => return Status::unavailable("the stream takes no more texts"),
             },
             response = verdicts.message() => match response {
@@ -86,4 +94,10 @@ async fn carry(
             },
         }
     }
+}
+
+/// Takes what waits, at `next` or when there is something. Takes nothing if it is given up before.
+async fn gather(texts: &mut Receiver<Said>, batch: &mut Vec<Said>, next: Instant) {
+    sleep_until(next).await;
+    texts.recv_many(batch, BATCH).await;
 }

@@ -90,7 +90,11 @@ impl Outbox {
     pub(crate) async fn next_batch(&self) -> Result<ConnectResponse, End> {
         loop {
             match self.take_batch() {
-                Ok(frames) if frames.is_empty() => self.ready.notified().await,
+                Ok(frames) if frames.is_empty() => {
+                    self.ready.notified().await;
+                    // What is ready to run goes first, and what it has to say goes out in the same response.
+                    tokio::task::yield_now().await;
+                }
                 Ok(frames) => return Ok(ConnectResponse { frames }),
                 Err(end) => return Err(end),
             }

@@ -25,7 +25,7 @@ use tonic::{
 use tower::{Service, ServiceExt as _};
 use tracing::{debug, warn};
 
-use super::trace;
+use super::{CONNECTION_WINDOW, STREAM_WINDOW, trace};
 use crate::{Context, backoff::Backoff, net::Net};
 
 /// How often names are resolved again.
@@ -138,6 +138,8 @@ impl Member {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a socket address");
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true)

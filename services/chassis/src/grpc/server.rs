@@ -8,6 +8,7 @@ use stroll_proto::v1::FILE_DESCRIPTOR_SET;
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::{Context, net::Listener};
 
 /// A connection that doesn't answer a ping for this long is given up.
@@ -46,6 +47,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         // Clients of those who call may hang up in crowds; h2 would take twenty at a time for an attack.
         .http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
         .add_routes(routes)
