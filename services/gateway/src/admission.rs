@@ -94,6 +94,7 @@ impl Admission {
         self.addresses.retain_recent();
         self.addresses.shrink_to_fit();
         self.open.retain(|_, open| *open > 0);
+        self.open.shrink_to_fit();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 
 /// How often sessions that time brings something to are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
-/// How often the table of addresses is swept.
+/// How often the tables are swept.
 const ADMISSION_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Hub {
@@ -146,6 +146,9 @@ impl Hub {
             if swept_admission.elapsed() > ADMISSION_INTERVAL {
                 swept_admission = Instant::now();
                 self.admission.sweep();
+                if self.sessions.len() < self.sessions.capacity() / 4 {
+                    self.sessions.shrink_to_fit();
+                }
                 self.classic.colleges.sweep();
                 self.handed.lock().forget();
             }
