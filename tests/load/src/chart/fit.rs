@@ -41,7 +41,7 @@ pub(super) fn ticks(lowest: f64, highest: f64, smallest: f64) -> Vec<f64> {
     let power = 10_f64.powf((span / 5.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
     let step = step.into_iter().find(|step| span / step <= 5.0 + 1e-9).unwrap_or(span).max(smallest);
-    let first = (lowest / step - 1e-9).floor();
+    let first = (lowest / step + 1e-9).floor();
     let last = ((lowest + span).max(highest) / step - 1e-9).ceil();
     let mut ticks = Vec::new();
     let mut tick = first;
