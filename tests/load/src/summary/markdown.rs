@@ -9,7 +9,7 @@ use crate::outcome::FIGURES;
 const SIZING: [(&str, &str); 7] = [
     ("sessions_per_gib", "sessions per GiB, all watched processes"),
     ("sessions_per_gib_of_gateway", "sessions per GiB, gateways alone"),
-    ("sessions_per_core", "sessions per core"),
+    ("sessions_per_core", "silent sessions per core"),
     ("messages_per_core", "messages per second and core"),
     ("redis_commands_per_10000_chats", "Redis: commands per 10,000 chats, find to end"),
     ("redis_requests_per_10000_chats", "Redis: requests of clients per 10,000 chats, find to end"),
@@ -25,8 +25,11 @@ pub fn markdown(summary: &Summary) -> String {
     let machine = &summary.machine;
     let _ = writeln!(
         out,
-        "{} runs on {} cores, {}, Linux {}.\n",
-        summary.runs, machine.cores, machine.cpu, machine.kernel
+        "{} on {} cores, {}, Linux {}.\n",
+        if summary.runs == 1 { "1 run".to_owned() } else { format!("{} runs", summary.runs) },
+        machine.cores,
+        machine.cpu,
+        machine.kernel
     );
     if !summary.valid {
         out.push_str("**NOT VALID:** something else used the CPU.\n\n");
@@ -113,7 +116,9 @@ fn median(spread: &Spread, runs: usize) -> String {
 }
 
 fn range(spread: &Spread) -> String {
-    format!("{}–{}", short(spread.lowest), short(spread.highest))
+    // A dash beside a minus can't be read.
+    let between = if spread.lowest < 0.0 { " to " } else { "–" };
+    format!("{}{between}{}", short(spread.lowest), short(spread.highest))
 }
 
 /// Three digits that count, and whole numbers whole, with a comma at thousands.
@@ -194,6 +199,13 @@ mod tests {
                 "{line}\n{next}"
             );
         }
+    }
+
+    #[test]
+    fn a_spread_from_below_nothing_can_be_read() {
+        let spread = Spread::of(vec![-0.000_02, 0.5]).expect("values");
+        assert_eq!(range(&spread), "-0.0000200 to 0.500");
+        assert_eq!(range(&Spread { lowest: 0.0, ..spread }), "0–0.500");
     }
 
     #[test]

@@ -16,12 +16,11 @@ use crate::{
 };
 
 /// Settings that don't change what is played, and whether a value follows them.
-const ELSEWHERE: [(&str, bool); 9] = [
+const ELSEWHERE: [(&str, bool); 8] = [
     ("--json", true),
     ("--watch", true),
     ("--gateway", true),
     ("--redis", true),
-    ("--redis-monitor", false),
     ("--redis-rest", true),
     ("--quiet", true),
     ("--anyway", false),
@@ -203,11 +202,13 @@ fn sizing(outcome: &Outcome) -> BTreeMap<&'static str, f64> {
     let figure = |name: &str| outcome.figures.get(name).copied();
     let gateways: Vec<_> =
         outcome.processes.iter().filter(|process| process.name.starts_with("gateway")).collect();
+    let is_silent = figure("messages_per_second").is_none();
     let at_gateways: f64 = gateways.iter().map(|process| process.kb_per_session).sum();
     let sizing = [
         ("sessions_per_gib", figure("kb_per_session").map(|kb| GIB_IN_KB / kb)),
         ("sessions_per_gib_of_gateway", Some(GIB_IN_KB / at_gateways)),
-        ("sessions_per_core", figure("cpu_us_per_session_second").map(|us| 1e6 / us)),
+        // Who talks costs what is said.
+        ("sessions_per_core", figure("cpu_us_per_session_second").filter(|_| is_silent).map(|us| 1e6 / us)),
         ("messages_per_core", figure("cpu_us_per_message").map(|us| 1e6 / us)),
         ("redis_commands_per_10000_chats", figure("redis_commands_per_chat").map(|commands| commands * 1e4)),
         ("redis_requests_per_10000_chats", figure("redis_requests_per_chat").map(|requests| requests * 1e4)),
