@@ -2,7 +2,7 @@
 //!
 //! Redis counts commands itself, and [`Counter`] looks at that (`INFO commandstats`) over a connection of its own. A command counts wherever it comes from: a
 //! script is one (`evalsha`), and each command that it calls is one more. Redis' `total_commands_processed` is the sum of the same, so that only `MONITOR` tells
-//! what clients sent ([`monitor`]). [`cost`] is what came of it, without what comes whether or not anybody chats.
+//! what clients sent (`monitor`). `cost` is what came of it, without what comes whether or not anybody chats.
 
 mod cost;
 mod monitor;
