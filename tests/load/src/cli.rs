@@ -14,9 +14,9 @@ use crate::{machine::Watched, outcome, stats};
 #[derive(Debug, Parser)]
 #[command(name = "stroll-load", version)]
 pub struct Cli {
-    /// What to play
+    /// What to do
     #[command(subcommand)]
-    pub scenario: Scenario,
+    pub command: Command,
     /// What holds for all scenarios
     #[command(flatten)]
     pub common: Common,
@@ -38,7 +38,7 @@ pub struct Common {
     /// A process whose memory and CPU time to tell, and which is no disturbance: `PID` or `name=PID`. May be repeated
     #[arg(long, global = true, value_name = "NAME=PID", value_delimiter = ',')]
     pub watch: Vec<Watched>,
-    /// Also writes the result as JSON, see tests/load/README.md
+    /// Also writes the result as JSON for machines, see tests/load/README.md
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Plays the same against a bare WebSocket server that only pairs sockets, before and after, and tells the ratios to it
@@ -50,6 +50,16 @@ pub struct Common {
     /// How much of one core others may use, in percent, before the result is worth nothing
     #[arg(long, global = true, value_name = "PERCENT", default_value = "10")]
     pub quiet: f64,
+    /// The cluster's Redis, whose commands and memory to tell: `redis://[user:password@]host:port`
+    #[arg(long, global = true, value_name = "URL", value_parser = redis_client)]
+    pub redis: Option<redis::Client>,
+    /// Also tells what clients sent to Redis from what scripts called, by MONITOR. Redis has to tell each command then, so latencies and
+    /// CPU times are not what they would be
+    #[arg(long, global = true)]
+    pub redis_monitor: bool,
+    /// How long Redis is looked at while nobody is there, for what comes whether or not anybody chats
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub redis_rest: Duration,
     /// Shows a line of progress each second, also where stderr is no terminal
     #[arg(long, global = true)]
     pub progress: bool,
@@ -61,9 +71,9 @@ pub struct Common {
     pub settle: Duration,
 }
 
-/// What to play.
+/// What to do.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Scenario {
+pub enum Command {
     /// Connect, say hello, stay and answer pings: what a session costs that does nothing
     Idle(Idle),
     /// Find somebody, talk at a rate, leave after a while, again: how long messages take
@@ -74,6 +84,10 @@ pub enum Scenario {
     Storm(Storm),
     /// The same as `pairs` in the classic HTTP protocol: /start, /events, /send, /disconnect
     Classic(Classic),
+    /// Sum several runs of one scenario up, as Markdown: the median of each value, and from where to where they go
+    Summary(Summary),
+    /// Draw how cost grows, as SVG: with sessions (of `idle`) and with relays (of `pairs`), each with a straight line
+    Chart(Chart),
     /// The server of --baseline
     #[command(hide = true)]
     Pipe,
@@ -189,6 +203,29 @@ pub struct Classic {
     pub duration: Duration,
 }
 
+/// Settings of `summary`.
+#[derive(Clone, Debug, Args)]
+pub struct Summary {
+    /// What --json wrote, of runs with the same settings and processes of the same names
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Settings of `chart`.
+#[derive(Clone, Debug, Args)]
+pub struct Chart {
+    /// Where the chart goes
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// What --json wrote, of `idle` with several numbers of sockets, or of `pairs` with several numbers of relays, or of both
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+fn redis_client(text: &str) -> Result<redis::Client, String> {
+    redis::Client::open(text).map_err(|error| error.to_string())
+}
+
 /// A gateway's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gateway(pub SocketAddr);
@@ -233,7 +270,7 @@ fn figures() -> String {
     format!(
         "Figures, of the steady state unless they say otherwise:\n{figures}\nLatencies, each as p50, p90, p99, p99.9 and the most, in \
          milliseconds (HDR histograms with three digits):\n{latencies}\nCounts, of the whole run unless they say otherwise:\n{counts}\n\
-         Exit codes: 0 reported; 2 bad arguments; 3 something else used the CPU, so there is no report; 1 it could not be played."
+         Exit codes: 0 reported; 2 bad arguments; 3 something else used the CPU, so there is no report; 1 it could not be done."
     )
 }
 

@@ -3,7 +3,7 @@
 //! [`mod@play`] directs workers, each of which is a thread that plays a [`crowd`] with non-blocking sockets ([`net`]) and the wire formats of
 //! [`wire`]. [`schedule`] says what is due when, [`delivery`] whether messages arrive once and in order, [`stats`] holds what was seen,
 //! and [`machine`] looks at processes. [`outcome`] is what a play came to, [`highest`] how one looks for the highest rate,
-//! [`report`] what a run tells. [`pipe`] is the baseline.
+//! [`report`] what a run tells. [`redis_count`] looks at Redis, and [`pipe`] is the baseline. [`summary`] and [`chart`] make one of several runs.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -11,6 +11,7 @@
 )]
 
 pub mod baseline;
+pub mod chart;
 pub mod cli;
 pub mod clock;
 pub mod crowd;
@@ -22,18 +23,20 @@ pub mod outcome;
 pub mod pipe;
 pub mod play;
 pub mod random;
+pub mod redis_count;
 pub mod report;
 pub mod saying;
 pub mod scenario;
 pub mod schedule;
 pub mod stats;
+pub mod summary;
 pub mod wire;
 pub mod worker;
 
 use std::{
     ffi::OsString,
     io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
+    path::Path,
     process::ExitCode,
     thread,
     time::{Duration, SystemTime},
@@ -43,11 +46,13 @@ use anyhow::Context as _;
 
 use crate::{
     baseline::Pipe,
-    cli::{Cli, Common},
+    cli::{Cli, Command, Common},
     machine::{Foreign, Machine, Quiet, Watch},
     outcome::Outcome,
-    play::{Scenario, play},
+    play::{Rest, Scenario, Target, play},
+    redis_count::Counter,
     report::{Baseline, Report, SCHEMA, table},
+    summary::Summary,
 };
 
 /// Something else used the CPU.
@@ -77,17 +82,22 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(cli: &Cli, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let Some(scenario) = scenario::of(cli) else {
-        return pipe::run().map(|()| ExitCode::SUCCESS);
+        return other(cli).map(|()| ExitCode::SUCCESS);
     };
     let common = &cli.common;
     check(&scenario)?;
+    anyhow::ensure!(common.redis.is_some() || !common.redis_monitor, "--redis-monitor needs --redis");
     let mut ours = vec![std::process::id()];
     ours.extend(common.watch.iter().map(|watched| watched.pid));
     let mut report = Report {
         schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         unix_time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
-        arguments: arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        arguments: arguments
+            .iter()
+            .skip(1)
+            .map(|argument| without_password(&argument.to_string_lossy()))
+            .collect(),
         scenario: scenario.name.to_owned(),
         valid: true,
         refusal: None,
@@ -113,6 +123,34 @@ fn run(cli: &Cli, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     tell(&report, common)
 }
 
+/// What plays nothing.
+fn other(cli: &Cli) -> anyhow::Result<()> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Summary(summary) => {
+            let summary = Summary::of(&report::read(&summary.files)?, common.anyway)?;
+            if let Some(path) = &common.json {
+                write_json(path, &summary)?;
+            }
+            write!(std::io::stdout(), "{}", summary::markdown(&summary))?;
+            Ok(())
+        }
+        Command::Chart(cli::Chart { out, files }) => {
+            let svg = chart::chart(&report::read(files)?, common.anyway)?;
+            std::fs::write(out, svg).with_context(|| format!("writing {}", out.display()))
+        }
+        _ => pipe::run(),
+    }
+}
+
+/// An argument as reports may show it: a URL without its user and password.
+fn without_password(argument: &str) -> String {
+    match argument.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (_, place))) => format!("{scheme}://{place}"),
+        None => argument.to_owned(),
+    }
+}
+
 /// Says beforehand what can't go well.
 fn check(scenario: &Scenario) -> anyhow::Result<()> {
     let files = machine::raise_file_limit();
@@ -133,7 +171,6 @@ fn measure(
     quiet: &mut Quiet,
 ) -> anyhow::Result<(Outcome, Option<Baseline>)> {
     let shows_progress = common.progress || std::io::stderr().is_terminal();
-    let gateways: Vec<SocketAddr> = common.gateway.iter().map(|gateway| gateway.0).collect();
     let has_baseline = common.baseline && scenario::has_baseline(scenario);
     if common.baseline && !has_baseline {
         writeln!(
@@ -145,17 +182,17 @@ fn measure(
     let pipe = |quiet: &mut Quiet| {
         highest::find(scenario, |scenario| {
             let pipe = Pipe::start()?;
-            play(scenario, "pipe", &[pipe.address], &pipe.watch(), quiet, shows_progress)
+            let gateways = vec![pipe.address];
+            let mut target = Target { name: "pipe", gateways, watch: pipe.watch(), redis: None };
+            play(scenario, &mut target, quiet, shows_progress)
         })
     };
     let mut baselines = Vec::new();
     if has_baseline {
         baselines.push(pipe(quiet)?);
     }
-    let watch = Watch(common.watch.clone());
-    let outcome = highest::find(scenario, |scenario| {
-        play(scenario, "stroll", &gateways, &watch, quiet, shows_progress)
-    })?;
+    let mut target = cluster(common)?;
+    let outcome = highest::find(scenario, |scenario| play(scenario, &mut target, quiet, shows_progress))?;
     if has_baseline {
         baselines.push(pipe(quiet)?);
     }
@@ -164,6 +201,19 @@ fn measure(
     }
     let baseline = has_baseline.then(|| Baseline::new(&outcome, baselines));
     Ok((outcome, baseline))
+}
+
+/// The cluster.
+fn cluster(common: &Common) -> anyhow::Result<Target> {
+    let connect = |client| -> anyhow::Result<Rest> {
+        Ok(Rest { counter: Counter::connect(client, common.redis_monitor)?, time: common.redis_rest })
+    };
+    Ok(Target {
+        name: "stroll",
+        gateways: common.gateway.iter().map(|gateway| gateway.0).collect(),
+        watch: Watch(common.watch.clone()),
+        redis: common.redis.as_ref().map(connect).transpose()?,
+    })
 }
 
 /// Whether others used too much of the CPU.
@@ -192,8 +242,7 @@ fn judge(report: &mut Report, foreign: Foreign, common: &Common) {
 
 fn tell(report: &Report, common: &Common) -> anyhow::Result<ExitCode> {
     if let Some(path) = &common.json {
-        let json = serde_json::to_string_pretty(report)?;
-        std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
+        write_json(path, report)?;
     }
     if report.outcome.is_some() {
         write!(std::io::stdout(), "{}", table(report))?;
@@ -202,4 +251,26 @@ fn tell(report: &Report, common: &Common) -> anyhow::Result<ExitCode> {
     let refusal = report.refusal.as_deref().unwrap_or_default();
     writeln!(std::io::stderr(), "stroll-load: no report, because {refusal}. --anyway reports all the same")?;
     Ok(ExitCode::from(NOT_QUIET))
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    std::fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_show_no_password() {
+        for (argument, shown) in [
+            ("redis://me:p@ss@host:1/0", "redis://host:1/0"),
+            ("--redis=redis://:secret@host", "--redis=redis://host"),
+            ("ws://127.0.0.1:1/v1/ws", "ws://127.0.0.1:1/v1/ws"),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(without_password(argument), shown);
+        }
+    }
 }

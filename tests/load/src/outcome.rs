@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     machine::{Usage, Watch},
+    redis_count::{Done, Looks, Redis},
     stats::{Count, Latency, Stats},
 };
 
 /// Names of the single figures, and what they mean.
-pub const FIGURES: [(&str, &str); 14] = [
+pub const FIGURES: [(&str, &str); 19] = [
     ("messages_per_second", "messages that arrived"),
     ("messages_per_second_wanted", "messages that were due"),
     ("pairs_per_second", "pairs that were made"),
@@ -35,10 +36,31 @@ pub const FIGURES: [(&str, &str); 14] = [
     ),
     ("cpu_us_per_message", "CPU time of the watched processes by messages that arrived, in microseconds"),
     ("generator_cpu_percent", "CPU time of the generator itself, of one core"),
+    (
+        "redis_background_per_second",
+        "commands that Redis (--redis) runs while nobody is there: leases, heartbeats, reads that time out. Counted as Redis does: a \
+         script is one, and each command that it calls is one more",
+    ),
+    (
+        "redis_commands_per_message",
+        "commands in the steady state without those of the background, by messages that arrived; only where nobody finds anybody meanwhile",
+    ),
+    (
+        "redis_commands_per_chat",
+        "commands of the whole run without those of the background, by chats, each from both finds to its end",
+    ),
+    (
+        "redis_requests_per_chat",
+        "the same without what scripts called: only what clients sent (--redis-monitor)",
+    ),
+    (
+        "redis_bytes_per_chat",
+        "Redis' `used_memory` at the end of the steady state less that before, by chats at a time",
+    ),
 ];
 
 /// One play of a scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// What it was played against: `stroll` or `pipe`.
     pub against: String,
@@ -65,10 +87,13 @@ pub struct Outcome {
     pub ended: BTreeMap<String, u64>,
     /// What each watched process used.
     pub processes: Vec<Process>,
+    /// What was used of Redis, if that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<Redis>,
 }
 
 /// A distribution, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// How many values.
     pub count: u64,
@@ -88,7 +113,7 @@ pub struct Percentiles {
 }
 
 /// How coming back went. Seconds since the drop; none where too few came back.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     /// Sockets dropped.
     pub dropped: u64,
@@ -107,7 +132,7 @@ pub struct Storm {
 }
 
 /// What a watched process used.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// What it is called.
     pub name: String,
@@ -202,6 +227,8 @@ pub struct Observed {
     pub problems: Vec<String>,
     /// How many sockets were dropped, if that was part of it.
     pub dropped: Option<u64>,
+    /// Redis' counters, if they were looked at.
+    pub redis: Option<Looks>,
 }
 
 /// What was due in a second.
@@ -225,6 +252,15 @@ impl Outcome {
                     .push(format!("{} (process {}) was not there all the time", watched.name, watched.pid));
             }
         }
+        let mut figures = figures(wanted, stats, observed, &processes);
+        let done = done(wanted, stats, observed);
+        let redis = observed.redis.as_ref().and_then(|looks| Redis::of(looks, done));
+        if observed.redis.is_some() && redis.is_none() {
+            problems.push("Redis was not there all the time, or has begun to count anew".to_owned());
+        }
+        for (name, value) in redis.iter().flat_map(|redis| redis.figures(done)) {
+            figures.insert(name.to_owned(), value);
+        }
         let latencies = Latency::ALL.into_iter().filter_map(|latency| {
             Some((latency.words().0.to_owned(), Percentiles::of(stats.latency(latency))?))
         });
@@ -234,7 +270,7 @@ impl Outcome {
             problems,
             strangers: observed.strangers,
             seconds: observed.steady.as_secs_f64(),
-            figures: figures(wanted, stats, observed, &processes),
+            figures,
             latency_ms: latencies.collect(),
             storm: observed.dropped.map(|dropped| Storm::of(stats.latency(Latency::Resume), dropped)),
             counts: counts.collect(),
@@ -242,7 +278,18 @@ impl Outcome {
             closed: stats.closed.clone(),
             ended: stats.ended.clone(),
             processes,
+            redis,
         }
+    }
+}
+
+fn done(wanted: Wanted, stats: &Stats, observed: &Observed) -> Done {
+    Done {
+        seats: stats.get(Count::Seats),
+        seats_steady: stats.get(Count::SeatsSteady),
+        messages_steady: stats.get(Count::ReceivedSteady),
+        // Where there are messages, all who are there are in a chat.
+        chatting: wanted.messages.map_or(0.0, |_| number(observed.strangers) / 2.0),
     }
 }
 

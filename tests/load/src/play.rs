@@ -14,6 +14,7 @@ use crate::{
     crowd::{Act, Part, Plan, classic::Classics, strangers::Strangers},
     machine::{Quiet, Watch, usage},
     outcome::{Observed, Outcome, Wanted},
+    redis_count::{Counter, Look, Looks, Spent},
     stats::Stats,
     worker::{Phase, Stage, Tally, work},
 };
@@ -68,22 +69,44 @@ impl Scenario {
     }
 }
 
-/// Plays a scenario against gateways.
+/// What it is played against.
+#[derive(Debug)]
+pub struct Target {
+    /// `stroll` or `pipe`.
+    pub name: &'static str,
+    /// Where it listens.
+    pub gateways: Vec<SocketAddr>,
+    /// Its processes.
+    pub watch: Watch,
+    /// Its Redis, if that is to be looked at.
+    pub redis: Option<Rest>,
+}
+
+/// Redis, and how long it is looked at while nobody is there.
+#[derive(Debug)]
+pub struct Rest {
+    /// Its counters.
+    pub counter: Counter,
+    /// How long.
+    pub time: Duration,
+}
+
+/// Plays a scenario.
 ///
 /// # Errors
 /// If there is no epoll, or a worker has panicked.
 pub fn play(
     scenario: &Scenario,
-    against: &str,
-    gateways: &[SocketAddr],
-    watch: &Watch,
+    target: &mut Target,
     quiet: &mut Quiet,
     shows_progress: bool,
 ) -> anyhow::Result<Outcome> {
-    let plan = Arc::new(Plan { gateways: gateways.to_vec(), ..scenario.plan.clone() });
+    let Target { name: against, gateways, watch, redis } = target;
+    let plan = Arc::new(Plan { gateways: gateways.clone(), ..scenario.plan.clone() });
     let stage = Stage::new(scenario.threads.into());
     let (stats, observed) = thread::scope(|scope| {
         thread::sleep(scenario.settle);
+        let looks = redis.as_mut().map(rest).transpose()?;
         let before = watch.usage();
         let workers: Vec<_> = (0..scenario.threads)
             .map(|worker| {
@@ -103,14 +126,14 @@ pub fn play(
             against,
             stage: &stage,
             watch,
+            redis: redis.as_mut().map(|rest| &mut rest.counter),
             quiet,
             shows_progress,
             what: "arriving",
             next_look: Duration::ZERO,
             last: Tally::default(),
         };
-        let mut observed = director.direct();
-        observed.before = before;
+        let observed = director.direct(Observed { before, redis: looks, ..Observed::default() });
         let mut stats = Stats::new()?;
         for worker in workers {
             let seen = worker.join().map_err(|_| anyhow::anyhow!("a worker has panicked"))?;
@@ -125,7 +148,22 @@ pub fn play(
     let mut observed = observed;
     thread::sleep(scenario.settle);
     observed.after = watch.usage();
+    if let (Some(looks), Some(rest)) = (&mut observed.redis, redis) {
+        looks.after = look(&mut rest.counter, &mut observed.problems);
+    }
     Ok(Outcome::new(against, scenario.wanted(), &stats, &observed, watch))
+}
+
+/// Looks at Redis while nobody is there.
+fn rest(redis: &mut Rest) -> anyhow::Result<Looks> {
+    let first = redis.counter.look()?;
+    thread::sleep(redis.time);
+    let before = redis.counter.look()?;
+    Ok(Looks { background: Spent::between(&first, &before), before: Some(before), ..Looks::default() })
+}
+
+fn look(counter: &mut Counter, problems: &mut Vec<String>) -> Option<Look> {
+    counter.look().inspect_err(|error| problems.push(format!("{error:#}"))).ok()
 }
 
 struct Director<'play> {
@@ -133,6 +171,7 @@ struct Director<'play> {
     against: &'play str,
     stage: &'play Stage,
     watch: &'play Watch,
+    redis: Option<&'play mut Counter>,
     quiet: &'play mut Quiet,
     shows_progress: bool,
     what: &'static str,
@@ -142,9 +181,8 @@ struct Director<'play> {
 
 impl Director<'_> {
     /// Through all phases.
-    fn direct(&mut self) -> Observed {
+    fn direct(&mut self, mut observed: Observed) -> Observed {
         let Scenario { plan, duration, .. } = self.scenario;
-        let mut observed = Observed::default();
         let planned = Duration::try_from_secs_f64(crate::outcome::number(plan.strangers) / plan.arrivals);
         let scenario = self.scenario;
         if !self.until(planned.unwrap_or(LATE) + LATE, |tally| scenario.is_complete(tally)) {
@@ -193,12 +231,21 @@ impl Director<'_> {
         let me = std::process::id();
         self.until(AHEAD, |_| false);
         observed.begin = self.watch.usage();
+        self.look(observed, |looks| &mut looks.begin);
         let mine = usage(me).unwrap_or_default().cpu;
         self.until(until.saturating_sub(self.stage.clock.now()), |_| false);
         observed.end = self.watch.usage();
+        self.look(observed, |looks| &mut looks.end);
         observed.generator = usage(me).unwrap_or_default().cpu.saturating_sub(mine);
         observed.steady = duration;
         observed.strangers = self.stage.tally().present;
+    }
+
+    /// Looks at Redis, if that is wanted.
+    fn look(&mut self, observed: &mut Observed, place: fn(&mut Looks) -> &mut Option<Look>) {
+        if let (Some(looks), Some(counter)) = (&mut observed.redis, &mut self.redis) {
+            *place(looks) = look(counter, &mut observed.problems);
+        }
     }
 
     fn storm(&mut self, patience: Duration, observed: &mut Observed) {

@@ -8,7 +8,7 @@ use crate::{
     play::Scenario,
 };
 
-/// What these arguments want to be played; none if they want the baseline's server.
+/// What these arguments want to be played; none if they want something else.
 #[must_use]
 pub fn of(cli: &Cli) -> Option<Scenario> {
     let common = &cli.common;
@@ -30,30 +30,30 @@ pub fn of(cli: &Cli) -> Option<Scenario> {
         size: 100,
         spread: Duration::ZERO,
     };
-    Some(match &cli.scenario {
-        cli::Scenario::Idle(idle) => {
+    Some(match &cli.command {
+        cli::Command::Idle(idle) => {
             scenario("idle", plan(idle.sockets, idle.arrivals, Act::Stay), idle.duration)
         }
-        cli::Scenario::Pairs(pairs) => {
+        cli::Command::Pairs(pairs) => {
             let act = Act::Talk { rate: pairs.rate, stay: pairs.stay, pause: pairs.pause };
             let plan = Plan { size: pairs.size, ..plan(2 * pairs.pairs, pairs.arrivals, act) };
             Scenario { highest: pairs.highest, ..scenario("pairs", plan, pairs.duration) }
         }
-        cli::Scenario::Match(matching) => {
+        cli::Command::Match(matching) => {
             let act = Act::Match { rate: matching.rate };
             scenario("match", plan(matching.sockets, matching.arrivals, act), matching.duration)
         }
-        cli::Scenario::Storm(storm) => {
+        cli::Command::Storm(storm) => {
             let act = Act::Talk { rate: storm.rate, stay: None, pause: Duration::ZERO };
             let plan = Plan { spread: storm.spread, ..plan(storm.sockets, storm.arrivals, act) };
             Scenario { storm: Some(storm.patience), ..scenario("storm", plan, storm.talk) }
         }
-        cli::Scenario::Classic(classic) => {
+        cli::Command::Classic(classic) => {
             let act = Act::Talk { rate: classic.rate, stay: classic.stay, pause: classic.pause };
             let plan = Plan { size: classic.size, ..plan(2 * classic.pairs, classic.arrivals, act) };
             Scenario { is_classic: true, ..scenario("classic", plan, classic.duration) }
         }
-        cli::Scenario::Pipe => return None,
+        cli::Command::Pipe | cli::Command::Summary(_) | cli::Command::Chart(_) => return None,
     })
 }
 

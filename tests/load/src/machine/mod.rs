@@ -10,10 +10,10 @@ pub use self::{
     watch::{Usage, Watch, Watched, usage},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the machine is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::procfs::{self, CpuTimes, ProcessStat};
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ struct Seen {
 }
 
 /// Somebody who used the CPU.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Offender {
     /// Process id; 0 for the hypervisor and for processes that nobody saw.
     pub pid: u32,
@@ -49,7 +49,7 @@ pub struct Offender {
 }
 
 /// What others used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Foreign {
     /// Of one core, in percent, on average.
     pub percent: f64,

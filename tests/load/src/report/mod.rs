@@ -2,9 +2,10 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use serde::Serialize;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     machine::{Foreign, Machine},
@@ -17,12 +18,12 @@ pub use self::table::table;
 pub const SCHEMA: u32 = 1;
 
 /// A whole run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The version of this JSON.
     pub schema: u32,
     /// The version of `stroll-load`.
-    pub version: &'static str,
+    pub version: String,
     /// When it began, in seconds since 1970.
     pub unix_time: u64,
     /// Its arguments, as they were given.
@@ -47,12 +48,30 @@ pub struct Report {
 }
 
 /// The same against the baseline.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Baseline {
     /// Before and after the cluster's turn.
     pub outcomes: Vec<Outcome>,
     /// The cluster's value by the mean of the baseline's, of all figures and latencies that both have.
     pub ratios: BTreeMap<String, f64>,
+}
+
+/// Reads reports, each with its file's name.
+///
+/// # Errors
+/// If one can't be read, or is of another version.
+pub fn read(paths: &[impl AsRef<Path>]) -> anyhow::Result<Vec<(String, Report)>> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path)?;
+        let report: Report = serde_json::from_str(&text)?;
+        anyhow::ensure!(report.schema == SCHEMA, "it has schema {}, not {SCHEMA}", report.schema);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        anyhow::Ok((name.to_string_lossy().into_owned(), report))
+    };
+    paths
+        .iter()
+        .map(|path| read(path.as_ref()).with_context(|| format!("reading {}", path.as_ref().display())))
+        .collect()
 }
 
 impl Baseline {
@@ -67,15 +86,15 @@ impl Baseline {
             let ratio = value / mean;
             ratio.is_finite().then_some((name, ratio))
         };
-        let ratios = values(outcome).into_iter().filter_map(ratio).collect();
+        let is_measured = |(name, _): &(String, f64)| !name.ends_with("_wanted");
+        let ratios = values(outcome).into_iter().filter(is_measured).filter_map(ratio).collect();
         Self { outcomes, ratios }
     }
 }
 
 /// All numbers that can be compared, by name.
-fn values(outcome: &Outcome) -> BTreeMap<String, f64> {
+pub(crate) fn values(outcome: &Outcome) -> BTreeMap<String, f64> {
     let mut values = outcome.figures.clone();
-    values.retain(|name, _| !name.ends_with("_wanted"));
     for (name, latency) in &outcome.latency_ms {
         for (percentile, value) in [
             ("p50", latency.p50),
@@ -138,7 +157,7 @@ pub(crate) mod tests {
         let baseline = Baseline::new(&cluster, vec![outcome("pipe", 10), outcome("pipe", 20)]);
         Report {
             schema: SCHEMA,
-            version: "0",
+            version: "0".to_owned(),
             unix_time: 1,
             arguments: vec!["pairs".to_owned()],
             scenario: "pairs".to_owned(),
@@ -158,6 +177,22 @@ pub(crate) mod tests {
         assert!((ratios["messages_per_second"] - 1.0).abs() < 1e-9);
         assert!(!ratios.contains_key("lost"), "nothing by nothing is no ratio");
         assert!(!ratios.contains_key("messages_per_second_wanted"));
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("one.json");
+        let report = report();
+        let json = serde_json::to_string(&report).expect("JSON");
+        std::fs::write(&path, &json).expect("a file");
+        let read_again = read(&[&path]).expect("a report");
+        assert_eq!(read_again[0].0, "one.json");
+        assert_eq!(serde_json::to_string(&read_again[0].1).expect("JSON"), json);
+        let other = serde_json::to_string(&Report { schema: 2, ..report }).expect("JSON");
+        std::fs::write(&path, other).expect("a file");
+        let error = format!("{:#}", read(&[&path]).expect_err("another schema"));
+        assert!(error.contains("one.json") && error.contains("schema 2"), "{error}");
     }
 
     #[test]

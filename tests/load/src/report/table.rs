@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Baseline, Report, values};
-use crate::outcome::{FIGURES, Outcome, Percentiles, Storm};
+use crate::{
+    outcome::{FIGURES, Outcome, Percentiles, Storm},
+    summary,
+};
 
 /// A report for people.
 #[must_use]
@@ -43,11 +46,14 @@ fn write_outcome(out: &mut String, outcome: &Outcome, baseline: Option<&Baseline
         write_storm(out, storm);
     }
     write_processes(out, outcome);
+    let requests = outcome.redis.iter().filter_map(|redis| redis.run.requests.as_ref());
     for (what, counts) in [
         ("count", text_keys(&outcome.counts)),
         ("refused", text_keys(&outcome.refused)),
         ("closed", text_keys(&outcome.closed)),
         ("ended by", text_keys(&outcome.ended)),
+        ("Redis' commands", outcome.redis.iter().flat_map(|redis| text_keys(&redis.run.commands)).collect()),
+        ("of these sent by clients", requests.flat_map(text_keys).collect()),
     ] {
         let line: Vec<_> = counts
             .into_iter()
@@ -172,9 +178,15 @@ fn write_processes(out: &mut String, outcome: &Outcome) {
     }
 }
 
-/// Whole numbers as such, others with three decimals.
+/// Whole numbers as such, others with three decimals, or where these tell little with three digits.
 fn short(value: f64) -> String {
-    if value.fract().abs() < 1e-9 { format!("{value:.0}") } else { format!("{value:.3}") }
+    if value.abs() < 0.1 {
+        summary::short(value)
+    } else if value.fract().abs() < 1e-9 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}")
+    }
 }
 
 #[cfg(test)]
