@@ -2,7 +2,7 @@
 
 use crate::rules::{self, Budget, Rule};
 
-/// Looks at texts of 100 bytes, which are an even number of times in the cases, by turns.
+/// Looks at two texts of 100 bytes by turns.
 fn inspect(texts: [&str; 2], expected: Option<Rule>) {
     rules::warm_up();
     let text = |number| if number % 2 == 0 { texts[0] } else { texts[1] };
