@@ -17,6 +17,8 @@ mod farewell;
 pub mod fuzzing;
 mod homes;
 mod hub;
+#[cfg(test)]
+mod instructions;
 mod limits;
 mod metrics;
 mod outbox;

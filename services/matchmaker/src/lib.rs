@@ -10,6 +10,8 @@ mod error;
 mod explain;
 mod grpc;
 mod homes;
+#[cfg(test)]
+mod instructions;
 pub mod matching;
 mod members;
 mod metrics;

@@ -12,6 +12,8 @@ mod config;
 mod error;
 mod grpc;
 mod inspector;
+#[cfg(test)]
+mod instructions;
 mod journal;
 mod metrics;
 mod report;

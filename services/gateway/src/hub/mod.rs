@@ -6,6 +6,8 @@
 mod classic_sessions;
 mod farewell;
 mod handed;
+#[cfg(test)]
+mod instructions;
 mod news;
 mod recent;
 mod telling;

@@ -46,7 +46,7 @@ impl Hub {
         }
     }
 
-    fn relay_frame(self: &Arc<Self>, link: &Arc<Link>, frame: RelayFrame) {
+    pub(super) fn relay_frame(self: &Arc<Self>, link: &Arc<Link>, frame: RelayFrame) {
         let (Some(slot), Some(body)) = (link.slot(frame.handle), frame.body) else { return };
         let mut inner = slot.inner.lock();
         let of = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.is(link, frame.handle));

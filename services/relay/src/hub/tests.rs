@@ -1,5 +1,7 @@
 //! What the hub keeps, and for how long.
 
+mod instructions;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +18,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 struct Bench {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
+    /// For moderation.
+    texts: Receiver<Said>,
     /// Chats so far.
     chats: u8,
 }
@@ -26,10 +30,10 @@ impl Bench {
         let metrics = Metrics::new();
         let nowhere = Channel::new(&context, std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into());
         let reports = Reports::new(&context, nowhere, metrics.clone());
-        let (mut hub, _) = Hub::new(&context, Chats { max_chats, ..Chats::default() }, reports, metrics);
+        let (mut hub, texts) = Hub::new(&context, Chats { max_chats, ..Chats::default() }, reports, metrics);
         Arc::get_mut(&mut hub).expect("nobody else has it").memory = Memory::new(transcripts);
         let outbox = hub.open_stream();
-        Self { hub, outbox, chats: 0 }
+        Self { hub, outbox, texts, chats: 0 }
     }
 
     /// A chat in which one thing was said.
