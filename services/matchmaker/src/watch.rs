@@ -17,7 +17,7 @@ use stroll_proto::v1::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -29,7 +29,7 @@ use crate::{
     grpc::check_address,
     matching,
     members::{GatewayBeat, Member},
-    pool::{EntryId, Letter},
+    pool::{EntryId, GATHER, Letter},
     replica::Replica,
 };
 
@@ -39,6 +39,8 @@ const ANSWERS: usize = 16;
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long one read waits.
 const READ_WAIT: Duration = Duration::from_secs(2);
+/// How long what was acknowledged may take up room.
+const TRIM_PAUSE: Duration = Duration::from_millis(250);
 /// How often the cluster's numbers are told.
 const CLUSTER_INTERVAL: Duration = Duration::from_secs(2);
 /// How often an inbox is kept from being over.
@@ -135,6 +137,7 @@ impl<'a> Watch<'a> {
             Backoff::new(Duration::from_millis(50), Duration::from_millis(500), context.random.clone());
         let (mut generation, mut cursor) = after.map(|id| (id.generation, id.entry)).unwrap_or_default();
         loop {
+            let next = Instant::now() + GATHER;
             let current = store.generation().ok_or_else(|| Error::Away("not there yet".to_owned()))?;
             if generation != current {
                 (generation, cursor) = (current, EntryId::default());
@@ -145,6 +148,7 @@ impl<'a> Watch<'a> {
                     let Some((last, _)) = letters.last() else { continue };
                     cursor = *last;
                     self.send(Down::Assignments(batch(letters, &generation))).await?;
+                    sleep_until(next).await;
                 }
                 Err(error) => {
                     debug!(%error, "an inbox cannot be read");
@@ -257,6 +261,7 @@ impl<'a> Watch<'a> {
                 // The next acknowledgement covers it.
                 debug!(%error, "an inbox could not be trimmed");
             }
+            sleep(TRIM_PAUSE).await;
         }
     }
 

@@ -23,6 +23,8 @@ use crate::{
 
 /// How many calls may be under way: one that hangs must not hold the others up.
 const WORKERS: usize = 4;
+/// How long tickets are gathered for one call, when none waits.
+const GATHER: Duration = Duration::from_millis(5);
 /// When to try again where a pool that is full does not say it.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,7 @@ async fn work(hub: &Arc<Hub>) {
         if batch.is_empty() {
             drop(under_way);
             tickets.queue.filled().await;
+            tokio::time::sleep(GATHER).await;
             continue;
         }
         hub.metrics.enqueued_at_once(batch.len());

@@ -2,13 +2,13 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::Owner;
 use crate::{
     error::Result,
-    pool::{EntryId, Pair},
+    pool::{EntryId, GATHER, Pair},
 };
 
 /// How long one read waits.
@@ -41,7 +41,10 @@ impl Owner {
         while self.deliver_again(pool.claim_pairs(&self.shard, Duration::ZERO).await?).await? {}
         let mut claimed = Instant::now();
         loop {
-            self.deliver(pool.take_pairs(&self.shard, TAKE_WAIT).await?).await?;
+            let next = Instant::now() + GATHER;
+            if self.deliver(pool.take_pairs(&self.shard, TAKE_WAIT).await?).await? {
+                sleep_until(next).await;
+            }
             if claimed.elapsed() >= CLAIM_INTERVAL {
                 self.deliver_again(pool.claim_pairs(&self.shard, CLAIM_IDLE).await?).await?;
                 claimed = Instant::now();

@@ -32,7 +32,7 @@ use chassis::{backoff::Backoff, bans::Ban, id::Epoch};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{broadcast, mpsc, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, info, warn};
 
@@ -42,7 +42,7 @@ use crate::{
     error::Result,
     matching::Ticket,
     metrics::Queue,
-    pool::{Entry, EntryId, Outcome, Pairing, Shard},
+    pool::{Entry, EntryId, GATHER, Outcome, Pairing, Shard},
     replica::Replica,
 };
 
@@ -210,6 +210,7 @@ impl Owner {
         let mut after = EntryId::default();
         let mut backoff = self.backoff();
         loop {
+            let next = Instant::now() + GATHER;
             match self.replica.pool.read_tickets(&self.shard, after, READ_WAIT).await {
                 Ok(read) => {
                     backoff.reset();
@@ -217,6 +218,7 @@ impl Owner {
                     after = last.id;
                     // It fails only when the shard was lost, and then this ends too.
                     let _ = entries.send(read).await;
+                    sleep_until(next).await;
                 }
                 Err(error) => {
                     debug!(shard = %self.shard, %error, "the tickets cannot be read");

@@ -19,6 +19,7 @@ mod links;
 mod minors;
 mod phones;
 pub mod strikes;
+mod suspects;
 mod words;
 
 pub use budget::Budget;

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rustrict::{Censor, Type};
 
-use super::{Budget, Rule};
+use super::{Budget, Rule, suspects};
 
 /// How many characters are read between two looks at the time.
 const STRIDE: usize = 8;
@@ -42,6 +42,9 @@ pub(super) fn check(folded: &str, budget: &Budget<'_>) -> Option<Rule> {
         return Some(Rule::Hate);
     }
     let text = without_long_runs(&ORDINARY.replace_all(folded, " "));
+    if !suspects::is_suspect(&text) {
+        return None;
+    }
     let in_time = text.chars().enumerate().take_while(|(at, _)| at % STRIDE != 0 || !budget.is_over());
     rule_for(Censor::new(in_time.map(|(_, character)| character)).analyze())
 }
