@@ -19,7 +19,7 @@ use crate::{
 /// How often sessions that time brings something to are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the tables are swept.
-const ADMISSION_INTERVAL: Duration = Duration::from_mins(1);
+const TABLES_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Hub {
     pub(super) async fn follow_relays(self: Arc<Self>, mut news: mpsc::Receiver<(Arc<Link>, News)>) {
@@ -129,7 +129,7 @@ impl Hub {
 
     pub(super) async fn sweep(self: Arc<Self>) {
         let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        let mut swept_admission = Instant::now();
+        let mut swept_tables = Instant::now();
         let hard = self.context.drain.hard();
         tokio::pin!(hard);
         loop {
@@ -143,8 +143,8 @@ impl Hub {
                     self.tell(&slot, Session::on_time);
                 }
             }
-            if swept_admission.elapsed() > ADMISSION_INTERVAL {
-                swept_admission = Instant::now();
+            if swept_tables.elapsed() > TABLES_INTERVAL {
+                swept_tables = Instant::now();
                 self.admission.sweep();
                 if self.sessions.len() < self.sessions.capacity() / 4 {
                     self.sessions.shrink_to_fit();
