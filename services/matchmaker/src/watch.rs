@@ -29,7 +29,7 @@ use crate::{
     grpc::check_address,
     matching,
     members::{GatewayBeat, Member},
-    pool::{EntryId, GATHER, Letter},
+    pool::{EntryId, GATHER, Letter, READ_BATCH},
     replica::Replica,
 };
 
@@ -39,7 +39,8 @@ const ANSWERS: usize = 16;
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long one read waits.
 const READ_WAIT: Duration = Duration::from_secs(2);
-/// How long what was acknowledged may take up room.
+/// How long what was acknowledged may take up room. What is acknowledged last before a watch ends is dropped with what the next one
+/// acknowledges.
 const TRIM_PAUSE: Duration = Duration::from_millis(250);
 /// How often the cluster's numbers are told.
 const CLUSTER_INTERVAL: Duration = Duration::from_secs(2);
@@ -147,8 +148,11 @@ impl<'a> Watch<'a> {
                     backoff.reset();
                     let Some((last, _)) = letters.last() else { continue };
                     cursor = *last;
+                    let is_full = letters.len() == READ_BATCH;
                     self.send(Down::Assignments(batch(letters, &generation))).await?;
-                    sleep_until(next).await;
+                    if !is_full {
+                        sleep_until(next).await;
+                    }
                 }
                 Err(error) => {
                     debug!(%error, "an inbox cannot be read");

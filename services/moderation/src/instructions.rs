@@ -13,9 +13,18 @@ fn inspect(texts: [&str; 2], expected: Option<Rule>) {
 }
 
 #[test]
-fn inspect_text() {
+fn inspect_plain_text() {
     let texts = [
         "I spent last spring in Lisbon, and the light there in the evening is like nothing I have seen at all",
+        "we had rain all of last week, but today the sun is out and my dog wants to go for a run in the woods",
+    ];
+    inspect(texts, None);
+}
+
+#[test]
+fn inspect_suspect_text() {
+    let texts = [
+        "I spent last spring in Lisbon, and the light there in the evening is like nothing I have ever seen!!",
         "haha no way!! my brother did the SAME thing, he kept 2 goats and a really old dog, so what is yours?",
     ];
     inspect(texts, None);

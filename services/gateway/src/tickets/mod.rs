@@ -1,7 +1,7 @@
 //! The tickets that this gateway holds, and the calls that put them into the pool and take them out.
 //!
-//! Tickets go in by batches that grow with load: a few workers take what is queued, and while their calls are under way the next
-//! ones queue up. A lonely ticket goes at once.
+//! Tickets go in by batches that grow with load: a few workers take what has come within a few milliseconds, and while their calls
+//! are under way the next ones queue up.
 //!
 //! Invariant (I1): a ticket that is not in this table is not waiting, whatever the pool says.
 

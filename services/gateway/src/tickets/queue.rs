@@ -1,16 +1,21 @@
 //! Tickets that are to be put into the pool.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use chassis::id::TicketId;
 use parking_lot::Mutex;
 use stroll_proto::v1::Ticket;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use crate::{metrics::Depth, slot::Slot};
 
 /// Most tickets of one call. A ticket has 4 KB at the very most, so that a call stays below the 4 MiB of gRPC.
 const MAX_BATCH: usize = 512;
+/// How long tickets are gathered for one call.
+const GATHER: Duration = Duration::from_millis(5);
 /// From so many on, those that nobody holds any more are dropped where they are.
 const CROWDED: usize = 4_096;
 
@@ -32,6 +37,7 @@ pub(super) struct Job {
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     wake: Notify,
+    turn: tokio::sync::Mutex<()>,
     depth: Depth,
 }
 
@@ -43,7 +49,7 @@ struct Inner {
 impl Queue {
     pub(super) fn new(depth: Depth) -> Self {
         let inner = Inner { jobs: VecDeque::new(), crowded_at: CROWDED };
-        Self { inner: Mutex::new(inner), wake: Notify::new(), depth }
+        Self { inner: Mutex::new(inner), wake: Notify::new(), turn: tokio::sync::Mutex::default(), depth }
     }
 
     pub(super) fn push(&self, job: Job, is_held: impl Fn(TicketId) -> bool) {
@@ -86,16 +92,22 @@ impl Queue {
                 batch.push(job);
             }
         }
-        let rest = !inner.jobs.is_empty();
-        drop(inner);
-        if rest {
-            self.wake.notify_one();
-        }
         batch
     }
 
-    /// Waits until there may be something to take.
-    pub(super) async fn filled(&self) {
-        self.wake.notified().await;
+    /// Waits until there is something to take, and then a moment for more, unless that is as much as fits into one call.
+    pub(super) async fn gathered(&self) {
+        // One gathers at a time: else each ticket would wake another one.
+        let _turn = self.turn.lock().await;
+        while self.len() == 0 {
+            self.wake.notified().await;
+        }
+        if self.len() < MAX_BATCH {
+            sleep(GATHER).await;
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.inner.lock().jobs.len()
     }
 }

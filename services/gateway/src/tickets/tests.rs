@@ -254,7 +254,7 @@ async fn what_queues_up_while_calls_are_under_way_goes_in_together() {
     assert_eq!(
         stage.calls(),
         [1, 1, 1, 1],
-        "a lonely ticket goes at once, and then as many as may be under way"
+        "a lonely ticket goes alone, and then as many as may be under way"
     );
     stage.answer(MANY);
     for client in first.iter().chain(&others) {

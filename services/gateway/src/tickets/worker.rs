@@ -23,8 +23,6 @@ use crate::{
 
 /// How many calls may be under way: one that hangs must not hold the others up.
 const WORKERS: usize = 4;
-/// How long tickets are gathered for one call, when none waits.
-const GATHER: Duration = Duration::from_millis(5);
 /// When to try again where a pool that is full does not say it.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
@@ -47,13 +45,11 @@ async fn work(hub: &Arc<Hub>) {
         Backoff::new(Duration::from_millis(20), Duration::from_millis(500), hub.context.random.clone());
     let tickets = hub.tickets();
     loop {
+        tickets.queue.gathered().await;
         // Taken before the queue is looked at, so that a drain never misses what is in a worker's hands.
         let under_way = tickets.calls.token();
         let batch = tickets.queue.take(|ticket| tickets.is_held(ticket));
         if batch.is_empty() {
-            drop(under_way);
-            tickets.queue.filled().await;
-            tokio::time::sleep(GATHER).await;
             continue;
         }
         hub.metrics.enqueued_at_once(batch.len());

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::Owner;
 use crate::{
     error::Result,
-    pool::{EntryId, GATHER, Pair},
+    pool::{EntryId, GATHER, Pair, READ_BATCH},
 };
 
 /// How long one read waits.
@@ -42,7 +42,9 @@ impl Owner {
         let mut claimed = Instant::now();
         loop {
             let next = Instant::now() + GATHER;
-            if self.deliver(pool.take_pairs(&self.shard, TAKE_WAIT).await?).await? {
+            let pairs = pool.take_pairs(&self.shard, TAKE_WAIT).await?;
+            let is_full = pairs.len() == READ_BATCH;
+            if self.deliver(pairs).await? && !is_full {
                 sleep_until(next).await;
             }
             if claimed.elapsed() >= CLAIM_INTERVAL {

@@ -42,7 +42,7 @@ use crate::{
     error::Result,
     matching::Ticket,
     metrics::Queue,
-    pool::{Entry, EntryId, GATHER, Outcome, Pairing, Shard},
+    pool::{Entry, EntryId, GATHER, Outcome, Pairing, READ_BATCH, Shard},
     replica::Replica,
 };
 
@@ -216,9 +216,12 @@ impl Owner {
                     backoff.reset();
                     let Some(last) = read.last() else { continue };
                     after = last.id;
+                    let is_full = read.len() == READ_BATCH;
                     // It fails only when the shard was lost, and then this ends too.
                     let _ = entries.send(read).await;
-                    sleep_until(next).await;
+                    if !is_full {
+                        sleep_until(next).await;
+                    }
                 }
                 Err(error) => {
                     debug!(shard = %self.shard, %error, "the tickets cannot be read");

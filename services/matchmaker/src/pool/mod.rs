@@ -34,7 +34,7 @@ use crate::{error::Result, placement};
 
 /// How many entries one read brings at most.
 pub const READ_BATCH: usize = 512;
-/// How far apart reads of one stream are begun at least while it has something. Where much comes, each read, and all that
+/// How far apart reads of one stream are begun at least while it has something, but less than a read takes. Where much comes, each read, and all that
 /// follows from it, is for many at once; what comes after a silence is read at once.
 pub const GATHER: Duration = Duration::from_millis(5);
 
